@@ -33,14 +33,13 @@ export function createLogger(options: LoggerOptions): Logger {
   const { clock, component, level = "info", format = "json", destination = "stderr" } = options;
   const sink = typeof destination === "string" ? fileSink(destination) : destination;
   const stream = format === "json" ? sink : { write: (line: string) => sink.write(textLine(line)) };
-  return pino(
+  const logger = pino(
     {
       level,
       base: { component },
       timestamp: () => `,"time":"${isoNow(clock)}"`,
       formatters: {
         log: (fields) => redact(fields) as Record<string, unknown>,
-        bindings: (fields) => redact(fields) as Record<string, unknown>,
       },
       serializers: { err: (error: unknown) => error },
       hooks: {
@@ -52,6 +51,16 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     stream,
   );
+  return redactChildren(logger);
+}
+
+/** pino formats the fields of a line, but not those a child brings along. */
+function redactChildren(logger: Logger): Logger {
+  const { child } = logger;
+  logger.child = function (this: Logger, bindings: pino.Bindings, options?: pino.ChildLoggerOptions) {
+    return child.call(this, redact(bindings) as pino.Bindings, options);
+  } as typeof child;
+  return logger;
 }
 
 function fileSink(destination: "stdout" | "stderr"): { write(line: string): void } {

@@ -1,0 +1,27 @@
+import { expect, test } from "bun:test";
+import { commit, version } from "../runtime/version.ts";
+import { createRegistry, residentBytes } from "./registry.ts";
+
+test("the registry tells version, memory, CPU and event-loop lag in Prometheus' text form", async () => {
+  const registry = createRegistry({ role: "agent", defaultLabels: { node: "n1" } });
+  const text = await registry.metrics();
+  expect(text).toContain(`couchestor_build_info{version="${version}",commit="${commit}",role="agent",node="n1"} 1`);
+  for (const name of ["process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"]) {
+    const value = Number(new RegExp(`^${name}{node="n1"} (.+)$`, "m").exec(text)?.[1]);
+    expect([name, value > 0]).toEqual([name, true]);
+  }
+  expect(text).toContain('couchestor_event_loop_lag_seconds{quantile="0.99",node="n1"}');
+});
+
+test("two registries live side by side", async () => {
+  const [one, two] = [createRegistry({ role: "agent" }), createRegistry({ role: "brain" })];
+  expect(await one.metrics()).toContain('role="agent"');
+  expect(await two.metrics()).not.toContain('role="agent"');
+});
+
+test("resident memory is the process's own", () => {
+  const before = residentBytes() ?? 0;
+  const held = Buffer.alloc(64 * 2 ** 20, 1);
+  expect((residentBytes() ?? 0) - before).toBeGreaterThan(48 * 2 ** 20);
+  expect(held.length).toBe(64 * 2 ** 20);
+});
