@@ -25,9 +25,14 @@ function textValue(value: unknown): string {
 
 function errorText(error: unknown): string {
   if (typeof error !== "object" || error === null) return "";
-  const { message, stack } = error as { message?: unknown; stack?: unknown };
+  const { message, stack, code, data, cause } = error as Record<string, unknown>;
   const frames = typeof stack === "string" ? stack.split("\n").slice(1, 9) : [];
-  return ` error=${JSON.stringify(String(message ?? ""))}${frames.map((frame) => `\n    ${frame.trim()}`).join("")}`;
+  const named = code === undefined ? "" : ` code=${textValue(code)}`;
+  const details = data === undefined ? "" : ` data=${textValue(data)}`;
+  const because =
+    cause === undefined ? "" : ` cause=${textValue((cause as { message?: unknown } | null)?.message ?? cause)}`;
+  const head = ` error=${JSON.stringify(String(message ?? ""))}${named}${details}${because}`;
+  return head + frames.map((frame) => `\n    ${frame.trim()}`).join("");
 }
 
 /** A peer's text can't forge a second log line. */

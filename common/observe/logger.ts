@@ -58,7 +58,7 @@ export function createLogger(options: LoggerOptions): Logger {
 function redactChildren(logger: Logger): Logger {
   const { child } = logger;
   logger.child = function (this: Logger, bindings: pino.Bindings, options?: pino.ChildLoggerOptions) {
-    return child.call(this, redact(bindings) as pino.Bindings, options);
+    return Reflect.apply(child, this, [redact(bindings), options]);
   } as typeof child;
   return logger;
 }
