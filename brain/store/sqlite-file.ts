@@ -21,13 +21,13 @@ const recoverAdvice =
   "Keep the file for inspection, start the brain with a fresh data directory and run `couchestor volume recover` to rebuild it from the disks";
 
 /** Opens the database at `path`, making it if there is none. Throws `AppError` saying what is wrong and what to do. */
-export function openDatabase(path: string): Database {
+export function openDatabase(path: string, pagesMax = databasePagesMax): Database {
   if (!existsSync(path)) createDatabase(path);
   if (statSync(path).size === 0) throw damagedFile(path, "the file is empty");
   let db: Database | undefined;
   try {
     db = new Database(path, { readwrite: true, create: false, strict: true });
-    configure(db);
+    configure(db, pagesMax);
     takeLock(db);
     checkIdentity(db, path);
     checkIntegrity(db, path);
@@ -38,13 +38,13 @@ export function openDatabase(path: string): Database {
   }
 }
 
-function configure(db: Database): void {
+function configure(db: Database, pagesMax: number): void {
   db.run("PRAGMA busy_timeout = 0");
   db.run("PRAGMA locking_mode = EXCLUSIVE");
   db.run("PRAGMA trusted_schema = OFF");
   db.run("PRAGMA cell_size_check = ON");
   db.run("PRAGMA synchronous = FULL");
-  db.run(`PRAGMA max_page_count = ${databasePagesMax}`);
+  db.run(`PRAGMA max_page_count = ${pagesMax}`);
 }
 
 function takeLock(db: Database): void {
@@ -113,9 +113,10 @@ function checkIdentity(db: Database, path: string): void {
   );
 }
 
+/** The full check, not the quick one: only it compares index and table, and an object that its index has lost would seem not to exist. */
 function checkIntegrity(db: Database, path: string): void {
-  const found = db.query<{ quick_check: string }, []>("PRAGMA quick_check(3)").all();
-  const problems = found.map((row) => row.quick_check).filter((text) => text !== "ok");
+  const found = db.query<{ integrity_check: string }, []>("PRAGMA integrity_check(3)").all();
+  const problems = found.map((row) => row.integrity_check).filter((text) => text !== "ok");
   if (problems.length > 0) throw damagedFile(path, problems.join("; "));
 }
 

@@ -25,6 +25,8 @@ export interface SqliteStoreDeps {
   clock: Clock;
   prng: Prng;
   changeLog?: ChangeLogLimits;
+  /** The largest database, in pages of 4096 bytes. */
+  databasePagesMax?: number;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface SqliteStoreDeps {
  * resourceVersion and makes no event, as in Kubernetes.
  */
 export async function openSqliteStore(path: string, deps: SqliteStoreDeps): Promise<ResourceStore> {
-  const db = openDatabase(path);
+  const db = openDatabase(path, deps.databasePagesMax);
   try {
     return new SqliteStore(db, path, deps);
   } catch (error) {
