@@ -34,8 +34,9 @@ check: setup ## Lint, types and dead code, without tests
 	@node_modules/.bin/tsc --noEmit -p .
 	@node_modules/.bin/knip-bun
 
-build: setup ## dist/couchestor-linux-{x64,arm64}, and what they add to the bare runtime
+build: setup ## dist/couchestor-linux-{x64,arm64}: compiled, measured, and run (arm64 under qemu)
 	@$(BUN) deploy/build/build.ts
+	@$(BUN) deploy/build/verify.ts
 
 bench: setup ## Every benchmark, one JSON object a line (NAME=prefix for some of them)
 	@$(BUN) couchestor.ts bench --json $(NAME)
