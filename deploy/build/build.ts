@@ -38,8 +38,9 @@ async function build(arch: Arch, commit: string): Promise<Built> {
 }
 
 async function currentCommit(): Promise<string> {
-  const commit = (await run(["git", "rev-parse", "--short=12", "HEAD"], root)).trim();
-  const changed = (await run(["git", "status", "--porcelain", "--untracked-files=no"], root)).trim() !== "";
+  const commit = (await run(["git", "-c", "safe.directory=*", "rev-parse", "--short=12", "HEAD"], root)).trim();
+  const changed =
+    (await run(["git", "-c", "safe.directory=*", "status", "--porcelain", "--untracked-files=no"], root)).trim() !== "";
   return changed ? `${commit}-changed` : commit;
 }
 
