@@ -117,7 +117,9 @@ test("whatever joins and leaves: moves keep every rule, leave nothing where it c
         expect(pool.usedBytes).toBeLessThanOrEqual(Math.max(before, pool.capacityBytes));
       }
       const again = planRebalance({ groups: after, topology: { pools: settled }, tolerance: raw.tolerance });
-      expect(again.moves.filter(({ reason }) => reason === "evacuate")).toEqual([]);
+      // What was stuck may fit once the moves have made room.
+      const evacuated = again.moves.filter(({ reason }) => reason === "evacuate");
+      for (const { groupId, shardIndex } of evacuated) expect(stuck.has(`${groupId}/${shardIndex}`)).toBe(true);
     }),
     { numRuns: 1500, seed: 20260302 },
   );

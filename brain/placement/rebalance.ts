@@ -1,5 +1,5 @@
 /** Which shards to move so that every stripe is where its rule wants it and no pool is much fuller than the others; pure. */
-import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { Balancer } from "./balance.ts";
 import { Placer } from "./placer.ts";
 import {
@@ -86,19 +86,16 @@ function* evacuate(placer: Placer, state: GroupState, stuck: RebalancePlan["stuc
   if (leaving.length === 0) return;
   const shardIndexes = leaving.map((shard) => group.shards[shard]?.shardIndex ?? -1);
   const keep = group.shards.filter((_, shard) => !leaving.includes(shard));
-  try {
-    const { id, code, rule, bytesPerShard } = group;
-    const placed = placer.place({ code, rule, keep, shardIndexes, bytesPerShard, seed: Bun.hash.crc32(id) });
-    for (const to of placed) {
-      const shard = group.shards.findIndex(({ shardIndex }) => shardIndex === to.shardIndex);
-      const from = state.pools[shard] ?? -1;
-      if (from >= 0) placer.index.addUsed(from, -bytesPerShard);
-      yield markMoved(state, shard, placer.index.indexOf(to.poolUuid) ?? -1, "evacuate");
-    }
-  } catch (error) {
-    if (!isAppError(error, "FailedPrecondition")) throw error;
-    stuck.push({ groupId: group.id, shardIndexes, error });
+  const { id, code, rule, bytesPerShard } = group;
+  const request = { code, rule, keep, shardIndexes, bytesPerShard, seed: Bun.hash.crc32(id) };
+  const { placed, shortage } = placer.placeAsMany(request);
+  for (const to of placed) {
+    const shard = group.shards.findIndex(({ shardIndex }) => shardIndex === to.shardIndex);
+    const from = state.pools[shard] ?? -1;
+    if (from >= 0) placer.index.addUsed(from, -bytesPerShard);
+    yield markMoved(state, shard, placer.index.indexOf(to.poolUuid) ?? -1, "evacuate");
   }
+  if (shortage) stuck.push({ groupId: id, shardIndexes: shardIndexes.slice(placed.length), error: shortage });
 }
 
 /** Moves shards out of domains that hold two or more than another that could take them. */
