@@ -98,7 +98,9 @@ export class RepairController {
       running: running.length,
       blocked: blocked.slice(0, blockedShownMax),
       ...progress,
-      spare: Object.fromEntries([...this.#plan.spare].sort(([a], [b]) => a - b).map(([spare, runs]) => [String(spare), runs])),
+      spare: Object.fromEntries(
+        [...this.#plan.spare].sort(([a], [b]) => a - b).map(([spare, runs]) => [String(spare), runs]),
+      ),
       waiting: this.#services.standings.waiting(),
     };
   }
@@ -137,7 +139,8 @@ export class RepairController {
 
   async #run(candidate: RepairCandidate, slot: { record: ActRecord | undefined }): Promise<void> {
     const { bytesPerSecondMax, concurrency } = this.#options;
-    const share = bytesPerSecondMax === undefined ? undefined : Math.max(1, Math.floor(bytesPerSecondMax / concurrency));
+    const share =
+      bytesPerSecondMax === undefined ? undefined : Math.max(1, Math.floor(bytesPerSecondMax / concurrency));
     const step = await repairStep(this.#services, candidate, share);
     if (step.what === "nothing") return;
     if (step.what === "blocked") return this.#hold(candidate.name, step.reason);
@@ -158,7 +161,8 @@ export class RepairController {
 
   #blocked(): { stripe: string; reason: string }[] {
     const blocked: { stripe: string; reason: string }[] = [];
-    for (const { name, missing } of this.#plan.unrecoverable) blocked.push({ stripe: name, reason: this.#whyLost(name, missing) });
+    for (const { name, missing } of this.#plan.unrecoverable)
+      blocked.push({ stripe: name, reason: this.#whyLost(name, missing) });
     for (const candidate of this.#plan.queue) {
       const held = this.#held.get(candidate.name);
       if (this.#running.has(candidate.name)) continue;
@@ -174,7 +178,9 @@ export class RepairController {
       .find((e) => e !== undefined);
     const pools = missing.map((shard) => {
       const l = entry?.shardLocations.find((x) => x.shardIndex === shard);
-      return l ? `${l.nodeName}/${l.poolName} (${this.#services.standings.why(l.poolUuid)})` : `shard ${shard}, which no known pool holds`;
+      return l
+        ? `${l.nodeName}/${l.poolName} (${this.#services.standings.why(l.poolUuid)})`
+        : `shard ${shard}, which no known pool holds`;
     });
     const range = entry ? `stripes ${entry.firstStripe}–${entry.firstStripe + entry.stripeCount - 1}` : name;
     return `${range} can't be reconstructed; missing are ${pools.join(", ")}`;

@@ -74,7 +74,12 @@ function repairable(findings: readonly Finding[]): Finding[] {
 
 const keyOf = (f: Finding): string => `${f.stripe}/${f.shardIndex}`;
 
-async function check(services: Services, volume: EcVolume, runName: string, options: RunScrubOptions): Promise<ActDone | undefined> {
+async function check(
+  services: Services,
+  volume: EcVolume,
+  runName: string,
+  options: RunScrubOptions,
+): Promise<ActDone | undefined> {
   for (let attempt = 1; ; attempt++) {
     try {
       const result = await scrubRun(services, volume, runName, options);
@@ -88,7 +93,12 @@ async function check(services: Services, volume: EcVolume, runName: string, opti
 }
 
 /** Rebuilds the bad chunks where they belong. False when nothing could be put. */
-async function putAgain(services: Services, volume: EcVolume, runName: string, bad: readonly Finding[]): Promise<boolean> {
+async function putAgain(
+  services: Services,
+  volume: EcVolume,
+  runName: string,
+  bad: readonly Finding[],
+): Promise<boolean> {
   const run = await services.catalogue.freshRun(runName);
   if (!run) return false;
   const distinct = [...new Map(bad.map((f) => [keyOf(f), { stripe: f.stripe, shardIndex: f.shardIndex }])).values()];
