@@ -90,10 +90,11 @@ export function openFromMemory<Signatures extends Record<string, FFIFunction>>(
   const fd = createMemoryFile(name);
   try {
     writeFileSync(fd, bytes);
+    // Stays open for good: the dynamic linker knows libraries by their path, and would take the next one with this number for this one.
     return dlopen(`/proc/self/fd/${fd}`, signatures).symbols;
-  } finally {
-    // The mapping stays; the descriptor has done its work.
+  } catch (error) {
     closeSync(fd);
+    throw error;
   }
 }
 
