@@ -55,11 +55,14 @@ function takeLock(db: Database): void {
   db.run("COMMIT");
 }
 
-/** Makes the tables under another name and links the finished file to its own, so that no crash leaves half a database. */
+/**
+ * Makes the tables under another name and links the finished file to its own, so that no crash leaves half a database, and an empty file is
+ * known for damage. Two processes don't do this at once: each holds the lock of its data directory.
+ */
 function createDatabase(path: string): void {
   const unfinished = `${path}.new`;
   try {
-    for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(unfinished + suffix, { force: true });
+    sweep(unfinished);
     const db = new Database(unfinished, { readwrite: true, create: true, strict: true });
     try {
       db.run("PRAGMA locking_mode = EXCLUSIVE");
@@ -70,10 +73,14 @@ function createDatabase(path: string): void {
     }
     linkSync(unfinished, path);
     syncFolder(dirname(path));
-    rmSync(unfinished);
+    sweep(unfinished);
   } catch (error) {
     throw sqliteAppError(error, path);
   }
+}
+
+function sweep(unfinished: string): void {
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(unfinished + suffix, { force: true });
 }
 
 function createTables(db: Database): void {
