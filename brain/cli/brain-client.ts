@@ -53,7 +53,7 @@ export function createBrainClient(brainUrl: string, tls: TlsMaterial | undefined
     completeImport: (name: string, contentSha256: string) =>
       send("POST", `${volume(name)}/complete`, { contentSha256 }, z.unknown()),
     reader: (name: string): Promise<Reader> => get(`${volume(name)}/reader`, readerSchema),
-    stripes: async (name?: string): Promise<StripeView[]> =>
+    stripes: async (name: string): Promise<StripeView[]> =>
       (await get("/v1/stripes", stripesAnswerSchema, { volume: name })).stripes,
     stripe: (name: string) =>
       get(`/v1/stripes/${encodeURIComponent(name)}`, z.looseObject({ spec: z.looseObject({ volumeRef: z.string() }) })),

@@ -31,7 +31,11 @@ export const stripeList: Command = {
     if (state !== undefined && args.flag("not-healthy")) {
       throw new UsageError("--state and --not-healthy exclude each other", stripeList);
     }
-    const all = await (await connectBrain(context, args)).stripes(args.optionalArgument("VOLUME"));
+    const client = await connectBrain(context, args);
+    const only = args.optionalArgument("VOLUME");
+    const volumes = only === undefined ? (await client.volumes()).map((volume) => volume.name) : [only];
+    const all: StripeView[] = [];
+    for (const volume of volumes) all.push(...(await client.stripes(volume)));
     const stripes = all.filter((stripe) =>
       args.flag("not-healthy")
         ? stripe.state === "Degraded" || stripe.state === "Unrecoverable"
