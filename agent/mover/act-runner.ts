@@ -217,7 +217,7 @@ export class ActRunner {
     const { signal } = act.stop;
     try {
       let result: { outcome?: Outcome; error?: unknown };
-      await this.#takeTurn();
+      await this.#takeTurn(signal);
       try {
         signal.throwIfAborted();
         if (task.kind === "scrub") result = { outcome: await runScrub(this.#context, task, act.meter, signal) };
@@ -273,15 +273,23 @@ export class ActRunner {
     this.ends.set(label, (this.ends.get(label) ?? 0) + 1);
   }
 
-  async #takeTurn(): Promise<void> {
+  async #takeTurn(signal: AbortSignal): Promise<void> {
     if (this.#running < this.#limits.backgroundMax) {
       this.#running++;
       return;
     }
-    await new Promise<void>((resolve) => this.#queue.push(resolve));
+    const turn = Promise.withResolvers<void>();
+    this.#queue.push(turn.resolve);
+    const leave = () => {
+      const at = this.#queue.indexOf(turn.resolve);
+      if (at >= 0) this.#queue.splice(at, 1);
+      turn.reject(signal.reason);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    await turn.promise.finally(() => signal.removeEventListener("abort", leave));
   }
 
-  /** The turn goes to the next in line; a stopped one gives it on at once. */
+  /** The turn goes to the next in line. */
   #giveTurn(): void {
     const next = this.#queue.shift();
     if (next === undefined) this.#running--;

@@ -6,7 +6,7 @@
 /** CRC32C's polynomial, reflected. */
 const polynomial = 0x82f63b78;
 
-type BitMatrix = Uint32Array;
+type BitMatrix = Uint32Array<ArrayBuffer>;
 
 function times(matrix: BitMatrix, vector: number): number {
   let sum = 0;
