@@ -174,7 +174,11 @@ async function sendRun(options: ImportOptions, source: SourceFile, run: Run, tal
 
 async function sendOnce(options: ImportOptions, source: SourceFile, run: Run, tally: Tally): Promise<void> {
   const { client, name, signal } = options;
-  const grant = await client.encodeGrant(name, run.runIndex, run.contentSha256);
+  const grant = await client.encodeGrant(name, run.runIndex, run.contentSha256).catch((error: unknown) => {
+    // From the brain it is the volume that is gone; from a mover, below, only the act.
+    if (!isAppError(error, "NotFound")) throw error;
+    throw new AppError("FailedPrecondition", `volume ${name} was deleted while it was imported`, { cause: error });
+  });
   if (grant.state === "committed") {
     tally.runsAlreadyThere++;
     return;
