@@ -42,8 +42,10 @@ export async function makeDemoFile(options: ImageOptions): Promise<DemoFile> {
       "4096",
       "-m",
       "0",
+      "-O",
+      "^resize_inode",
       "-i",
-      "65536",
+      "16384",
       "-J",
       "size=4",
       "-L",
@@ -91,9 +93,14 @@ async function fill(staging: string, bytes: number, options: ImageOptions): Prom
   const root = dirname(options.program.at(-1) ?? ".");
   let done =
     options.program.length > 1 ? await copyTree(root, join(staging, "program"), Math.floor(bytes * 0.2), options) : 0;
-  done += await copyHead(options.program[0] ?? process.execPath, join(staging, "runtime"), Math.floor(bytes * 0.33));
-  done += await writeGenerated(join(staging, "log.txt"), Math.floor(bytes * 0.2), textPiece(), options.signal);
-  done += await writeGenerated(join(staging, "noise.bin"), bytes - done, noisePiece(), options.signal);
+  done += await copyHead(
+    options.program[0] ?? process.execPath,
+    join(staging, "runtime"),
+    Math.floor(bytes * 0.33),
+    options.signal,
+  );
+  done += await writePieces(join(staging, "log.txt"), Math.floor(bytes * 0.2), textPiece(), options.signal);
+  done += await writePieces(join(staging, "noise.bin"), bytes - done, noisePiece(), options.signal);
   return done;
 }
 
@@ -121,24 +128,31 @@ async function copyTree(root: string, to: string, bytesMax: number, options: Ima
   return bytes;
 }
 
-async function copyHead(from: string, to: string, bytesMax: number): Promise<number> {
-  const source = Bun.file(from);
-  const bytes = Math.min(source.size, bytesMax);
-  await Bun.write(to, source.slice(0, bytes));
-  return bytes;
+async function copyHead(from: string, to: string, bytesMax: number, signal: AbortSignal): Promise<number> {
+  const source = await open(from, "r");
+  try {
+    const bytes = Math.min((await source.stat()).size, bytesMax);
+    const buffer = Buffer.alloc(pieceBytes);
+    let at = 0;
+    const next = async (length: number): Promise<Uint8Array> => {
+      const { bytesRead } = await source.read(buffer, 0, length, at);
+      at += bytesRead;
+      return buffer.subarray(0, bytesRead);
+    };
+    return await writePieces(to, bytes, next, signal);
+  } finally {
+    await source.close();
+  }
 }
 
-async function writeGenerated(
-  path: string,
-  bytes: number,
-  piece: (length: number) => Uint8Array,
-  signal: AbortSignal,
-): Promise<number> {
+type Piece = (length: number) => Uint8Array | Promise<Uint8Array>;
+
+async function writePieces(path: string, bytes: number, piece: Piece, signal: AbortSignal): Promise<number> {
   const file = await open(path, "w");
   try {
     for (let done = 0; done < bytes; done += pieceBytes) {
       signal.throwIfAborted();
-      await file.write(piece(Math.min(pieceBytes, bytes - done)));
+      await file.write(await piece(Math.min(pieceBytes, bytes - done)));
     }
   } finally {
     await file.close();
