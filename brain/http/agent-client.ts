@@ -4,7 +4,6 @@ import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { createClient, type HttpClient } from "@couchestor/common/http/client.ts";
 import { type PolicySettings, policies } from "@couchestor/common/resilience/policies.ts";
 import type { TlsMaterial } from "@couchestor/common/tls/material.ts";
-import { z } from "zod";
 import type { AgentPort } from "../ports.ts";
 
 /** A page whose chunks are all read from the medium takes as long as reading them. */
@@ -28,7 +27,8 @@ export function httpAgents(tls: () => TlsMaterial | undefined): AgentPort {
   };
   return {
     async startAct(url, task) {
-      await client(url, "order").json("POST", "/v1/acts", z.unknown(), { body: task });
+      const bytes = new TextEncoder().encode(JSON.stringify(task));
+      await client(url, "order").bytes("POST", "/v1/acts", { bytes, headers: { "content-type": "application/json" } });
     },
     async cancelAct(url, key) {
       try {

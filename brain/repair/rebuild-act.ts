@@ -74,7 +74,7 @@ async function commitRebuild(services: Services, plan: RebuildPlan, act: ActId, 
       reason: `the mover put ${done.counts.chunksPut} chunks of ${done.counts.stripes} stripes, ${due} of ${stripesDue} were due`,
     };
   }
-  await services.ownership.epochOf(plan.volume);
+  await services.ownership.confirm(plan.volume);
   const outcome = await commitRun(services.context, services.catalogue, plan.run.metadata.name, commitOf(plan, act));
   if (outcome.result === "refused") return { result: "dropped", reason: outcome.reason };
   if (outcome.before) {

@@ -67,9 +67,12 @@ export async function scrubAndRepair(
   return result;
 }
 
-/** Chunks that are gone or fail their checksums can be put again from the others; a mismatch can't: nothing says which shard is wrong. */
+/**
+ * What can be put again from the other shards: chunks that are gone or fail their checksums, and those that an audit named as not belonging to the rest.
+ * The mover puts only what fits the stripe's digest, so a wrong guess of the audit changes nothing. An unreachable chunk is not known to be bad.
+ */
 function repairable(findings: readonly Finding[]): Finding[] {
-  return findings.filter((f) => f.state === "absent" || f.state === "corrupt" || f.state === "error");
+  return findings.filter((f) => f.state !== "unreachable");
 }
 
 const keyOf = (f: Finding): string => `${f.stripe}/${f.shardIndex}`;

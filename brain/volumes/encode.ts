@@ -109,7 +109,7 @@ async function commitEncode(services: Services, plan: EncodePlan, act: ActId, do
       reason: `the mover put ${done.counts.chunksPut} chunks of ${done.counts.stripes} stripes, ${chunks} of ${spec.stripeCount} were due`,
     };
   }
-  await services.ownership.epochOf(plan.volume);
+  await services.ownership.confirm(plan.volume);
   const outcome = await commitRun(services.context, services.catalogue, plan.run.metadata.name, {
     kind: "encode",
     act,
