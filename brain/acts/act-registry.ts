@@ -290,20 +290,3 @@ export class ActRegistry {
     return { result: "dropped", reason: "this brain did not grant the act, or has dropped it" };
   }
 }
-
-/** The online node that should move an act: the least loaded, and among those one that `prefers`, then by name. */
-export function chooseMover(
-  inventory: Inventory,
-  registry: Pick<ActRegistry, "loadOf">,
-  prefers: ReadonlySet<string>,
-): ActOrder["mover"] {
-  const ranked = inventory
-    .online()
-    .map((node) => ({ node, load: registry.loadOf(node.name), preferred: prefers.has(node.name) ? 0 : 1 }))
-    .sort((a, b) => a.load - b.load || a.preferred - b.preferred || (a.node.name < b.node.name ? -1 : 1));
-  const best = ranked[0];
-  if (!best)
-    throw new AppError("Unavailable", "no agent is online to move data; start agents or wait for them to report");
-  const { instanceUuid, clusterUrl, adminUrl } = best.node.heartbeat;
-  return { nodeName: best.node.name, instanceUuid, clusterUrl, adminUrl };
-}

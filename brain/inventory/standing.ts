@@ -1,4 +1,4 @@
-/** What a pool is good for now, as repair and the views see it. */
+/** What a pool can be used for, as repair and the views see it. */
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Inventory } from "./inventory.ts";
 

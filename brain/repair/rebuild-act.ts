@@ -5,7 +5,7 @@ import { type EcStripe, runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { ActRecord } from "../acts/act-record.ts";
-import { chooseMover } from "../acts/act-registry.ts";
+import { chooseMover } from "../acts/choose-mover.ts";
 import { actColumns, supersededColumns } from "../acts/chunk-columns.ts";
 import { commitRun } from "../volumes/commit.ts";
 import { baseOf, type Commit } from "../volumes/commit-rules.ts";

@@ -4,7 +4,7 @@ import { type EcStripe, runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { ActRecord } from "../acts/act-record.ts";
-import { chooseMover } from "../acts/act-registry.ts";
+import { chooseMover } from "../acts/choose-mover.ts";
 import { baseOf } from "../volumes/commit-rules.ts";
 import { addressesOf, currentNames, descriptorOf } from "../volumes/describe.ts";
 import type { Services } from "../volumes/services.ts";

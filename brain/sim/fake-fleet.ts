@@ -1,13 +1,6 @@
 /** Agents in memory for the brain's tests: they keep chunk names, run acts when told to, and fail on demand (unreachable, answer lost, killed halfway). */
-import {
-  type ActDone,
-  type ActTask,
-  actKey,
-  type EncodeTask,
-  type RebuildTask,
-  type ScrubTask,
-} from "@couchestor/common/api/acts.ts";
-import type { ChunkInfo, ChunkName } from "@couchestor/common/api/chunks.ts";
+import { type ActDone, type ActTask, actKey, type ScrubTask } from "@couchestor/common/api/acts.ts";
+import type { ChunkInfo } from "@couchestor/common/api/chunks.ts";
 import type { ShardLocation } from "@couchestor/common/api/maps.ts";
 import type { Heartbeat, PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { protocolVersion, zeroUuid } from "@couchestor/common/api/primitives.ts";
@@ -15,6 +8,7 @@ import { dataShards } from "@couchestor/common/code/code.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
 import type { AgentPort } from "../ports.ts";
+import { encodePuts, nameOf, rebuildPuts } from "./fake-chunks.ts";
 
 export interface FakePool {
   poolUuid: string;
@@ -250,74 +244,4 @@ export class FakeFleet implements AgentPort {
     if (!at.pool.chunks.has(name)) return "absent";
     return at.pool.corrupt.has(name) ? "corrupt" : "ok";
   }
-}
-
-export function nameOf(n: ChunkName): string {
-  return [
-    n.volumeUuid,
-    String(n.stripe).padStart(8, "0"),
-    n.shardIndex,
-    n.generation,
-    n.encodeEpoch,
-    n.encodeAct,
-    n.putEpoch,
-    n.putAct,
-  ].join("/");
-}
-
-function* encodePuts(task: EncodeTask): Generator<{ target: ShardLocation; info: ChunkInfo }> {
-  for (let stripe = task.firstStripe; stripe < task.firstStripe + task.stripeCount; stripe++) {
-    for (const target of task.targets) {
-      const encoding = { generation: task.generation, encodeEpoch: task.act.epoch, encodeAct: task.act.actNo };
-      yield { target, info: infoOf(task, task.code, stripe, target, encoding) };
-    }
-  }
-}
-
-function* rebuildPuts(task: RebuildTask): Generator<{ target: ShardLocation; info: ChunkInfo }> {
-  const { run, only } = task;
-  for (let stripe = run.firstStripe; stripe < run.firstStripe + run.stripeCount; stripe++) {
-    for (const target of task.targets) {
-      if (only && !only.some((o) => o.stripe === stripe && o.shardIndex === target.shardIndex)) continue;
-      yield { target, info: infoOf(task, run.code, stripe, target, run) };
-    }
-  }
-}
-
-function infoOf(
-  task: EncodeTask | RebuildTask,
-  code: EncodeTask["code"],
-  stripe: number,
-  target: ShardLocation,
-  encoding: { generation: number; encodeEpoch: number; encodeAct: number },
-): ChunkInfo {
-  const { volume } = task;
-  const { generation, encodeEpoch, encodeAct } = encoding;
-  return {
-    volumeUuid: volume.volumeUuid,
-    stripe,
-    shardIndex: target.shardIndex,
-    generation,
-    encodeEpoch,
-    encodeAct,
-    putEpoch: target.putEpoch,
-    putAct: target.putAct,
-    clusterUuid: volume.clusterUuid,
-    journalId: volume.journalId,
-    poolUuid: target.poolUuid,
-    originVolumeUuid: zeroUuid,
-    throughSeq: 0,
-    placementVersion: task.placementVersion,
-    code,
-    matrixId: 1,
-    stripeBytes: volume.stripeSizeBytes,
-    shardBytes: 4096,
-    storedBytes: 4096,
-    stripeDigest: 0,
-    tableCrc: 0,
-    volumeName: volume.name,
-    volumeSizeBytes: volume.sizeBytes,
-    stripesPerRun: volume.stripesPerRun,
-    policyStripeBytes: volume.stripeSizeBytes,
-  };
 }

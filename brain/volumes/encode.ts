@@ -8,7 +8,7 @@ import { stripeObjectName } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Mover } from "../acts/act-record.ts";
-import { chooseMover } from "../acts/act-registry.ts";
+import { chooseMover } from "../acts/choose-mover.ts";
 import { actColumns, supersededColumns } from "../acts/chunk-columns.ts";
 import { commitRun } from "./commit.ts";
 import { baseOf } from "./commit-rules.ts";
