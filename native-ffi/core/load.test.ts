@@ -1,12 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { embeddable, embedLibraries } from "../embedded/build-plugin.ts";
-import { isalLibrary, isalVersion, isFastVersion } from "../isal/isal.ts";
+import { isalLibrary, isalVersion, isFastVersion, loadIsal } from "../isal/isal.ts";
 import { lz4Library } from "../lz4/native-lz4.ts";
 import { errnoName } from "./errno.ts";
-import { findLibrary, type LibraryName, loadLibrary, openFromMemory } from "./load.ts";
+import {
+  findLibrary,
+  type LibraryCandidate,
+  type LibraryName,
+  loadLibrary,
+  openFromMemory,
+  preferredFirst,
+} from "./load.ts";
 import { addressOf, alignedBytes, cString } from "./memory.ts";
 
 const crc32 = { crc32_iscsi: { args: ["ptr", "i32", "u32"], returns: "u32" } } as const;
@@ -17,6 +24,17 @@ const absent: LibraryName = {
   sonames: ["libabsent.so.7"],
   environmentVariable: "COUCHESTOR_LIBABSENT",
 };
+
+function withEnvironment(name: string, value: string, run: () => void): void {
+  const before = process.env[name];
+  process.env[name] = value;
+  try {
+    run();
+  } finally {
+    if (before === undefined) delete process.env[name];
+    else process.env[name] = before;
+  }
+}
 
 let folder = "";
 beforeAll(() => {
@@ -49,16 +67,11 @@ describe("loader", () => {
   test("a file that is no library is passed over with a reason, and the next one is taken", () => {
     const broken = join(folder, "broken.so");
     writeFileSync(broken, "not a library");
-    const before = process.env["COUCHESTOR_LIBISAL"];
-    process.env["COUCHESTOR_LIBISAL"] = broken;
-    try {
+    withEnvironment("COUCHESTOR_LIBISAL", broken, () => {
       const { library, notes } = loadLibrary(isalLibrary, crc32);
       expect(notes[0]).toContain(`${broken} could not be opened`);
       if (real) expect(library?.path).toBe(real.path);
-    } finally {
-      if (before === undefined) delete process.env["COUCHESTOR_LIBISAL"];
-      else process.env["COUCHESTOR_LIBISAL"] = before;
-    }
+    });
   });
   test.skipIf(!real)("opens a library from memory, as the compiled program does", () => {
     const { crc32_iscsi } = openFromMemory("libisal", readFileSync(real?.path ?? ""), crc32);
@@ -79,6 +92,30 @@ describe("loader", () => {
 });
 
 describe("versions of ISA-L", () => {
+  test("an embedded fast one goes before an installed slow one, and what the environment names before both", () => {
+    const candidate = (origin: LibraryCandidate["origin"], version: string): LibraryCandidate => ({
+      origin,
+      path: `/${origin}`,
+      version,
+    });
+    const all = [
+      candidate("environment", "2.0.29"),
+      candidate("system", "2.0.30"),
+      candidate("embedded", "2.31.1-1.1"),
+    ];
+    const order = preferredFirst(all, ({ version }) => isFastVersion(isalVersion(version)));
+    expect(order.map(({ origin }) => origin)).toEqual(["environment", "embedded", "system"]);
+  });
+  test.skipIf(!real)("a slow one is used if it is named, and a note says that it is slow", () => {
+    const old = join(folder, "libisal.so.2.0.30");
+    copyFileSync(real?.path ?? "", old);
+    withEnvironment("COUCHESTOR_LIBISAL", old, () => {
+      const { isal, notes } = loadIsal();
+      expect(isal?.codec.description).toBe("isa-l 2.30");
+      expect(notes.join()).toContain("isa-l 2.30 from");
+      expect(notes.join()).toContain("older than 2.31");
+    });
+  });
   test("are read from file names and from packages", () => {
     expect(isalVersion("2.0.31")).toBe("2.31");
     expect(isalVersion("2.31.1-1.1")).toBe("2.31.1");

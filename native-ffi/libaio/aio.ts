@@ -2,13 +2,12 @@
  * Asynchronous I/O by libaio: up to `depthMax` operations at the kernel at once, the others wait in line. The kernel counts completions in an
  * event file; a read of it blocks in a thread of Bun's pool while anything is under way, so nothing is ever polled.
  */
-import { close as closeFile, read as readFile } from "node:fs";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { errnoError } from "../core/errno.ts";
 import { type LibraryName, loadLibrary } from "../core/load.ts";
 import { AddressArray, addressOf } from "../core/memory.ts";
 import { StructArray } from "../core/struct.ts";
-import { createEventFile } from "../libc/libc.ts";
+import { type CompletionQueue, eventHub } from "./event-hub.ts";
 import { flagEventFile, iocbLayout, ioEventLayout, opcodeRead, opcodeWrite } from "./structs.ts";
 
 export const aioLibrary: LibraryName = {
@@ -66,12 +65,11 @@ export function aioAvailable(): { available: boolean; why: string } {
   }
 }
 
-export class AioQueue {
+export class AioQueue implements CompletionQueue {
   readonly depthMax: number;
   readonly #symbols: AioSymbols;
   readonly #context: bigint;
   readonly #eventFile: number;
-  readonly #eventBytes = Buffer.alloc(8);
   readonly #blocks: StructArray<keyof typeof iocbLayout.fields>;
   readonly #events: StructArray<keyof typeof ioEventLayout.fields>;
   readonly #submission: AddressArray;
@@ -81,7 +79,6 @@ export class AioQueue {
   #waiting: Operation[] = [];
   #waitingFrom = 0;
   #pumpScheduled = false;
-  #listening = false;
   #closing: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(depthMax: number) {
@@ -96,7 +93,7 @@ export class AioQueue {
     const result = this.#symbols.io_setup(depthMax, context);
     if (result < 0) throw errnoError(-result, "io_setup", `depth ${depthMax} (see /proc/sys/fs/aio-max-nr)`);
     this.#context = context[0] as bigint;
-    this.#eventFile = createEventFile();
+    this.#eventFile = eventHub().eventFile;
     this.#blocks = new StructArray(iocbLayout, depthMax);
     this.#events = new StructArray(ioEventLayout, depthMax);
     this.#submission = new AddressArray(depthMax);
@@ -150,10 +147,10 @@ export class AioQueue {
   }
 
   #finishIfIdle(): void {
-    if (!this.#closing || this.inFlight > 0 || this.#waiting.length > this.#waitingFrom || this.#listening) return;
+    if (!this.#closing || this.inFlight > 0 || this.#waiting.length > this.#waitingFrom) return;
     const { resolve } = this.#closing;
     this.#symbols.io_destroy(this.#context);
-    closeFile(this.#eventFile, () => resolve());
+    resolve();
   }
 
   /** Fills the free slots from the line and submits them in one call. */
@@ -170,7 +167,7 @@ export class AioQueue {
       this.#waitingFrom = 0;
     }
     this.#submitFilled(filled);
-    if (this.inFlight > 0) this.#listen();
+    if (this.inFlight > 0) eventHub().watch(this);
     else this.#finishIfIdle();
   }
 
@@ -196,7 +193,7 @@ export class AioQueue {
       if (result > 0) {
         from += result;
       } else if (result === -tryAgain && this.inFlight > filled.length - from) {
-        // The kernel has no room for now; what it is doing will make some.
+        // The kernel has no room at the moment; what it is doing will make some.
         const back = filled.slice(from).map((slot) => this.#take(slot));
         this.#waiting = [...back, ...this.#waiting.slice(this.#waitingFrom)];
         this.#waitingFrom = 0;
@@ -216,17 +213,13 @@ export class AioQueue {
     return operation;
   }
 
-  #listen(): void {
-    if (this.#listening) return;
-    this.#listening = true;
-    readFile(this.#eventFile, this.#eventBytes, 0, 8, null, () => {
-      this.#listening = false;
-      this.#reap();
-      this.#pump();
-    });
+  /** Called by the hub. */
+  reap(): void {
+    this.#takeFinished();
+    this.#pump();
   }
 
-  #reap(): void {
+  #takeFinished(): void {
     for (;;) {
       const count = this.#symbols.io_getevents(this.#context, 0, this.depthMax, this.#events.bytes, null);
       for (let i = 0; i < count; i++) {

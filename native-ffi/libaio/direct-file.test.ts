@@ -94,6 +94,27 @@ describe.skipIf(!available)("direct file", () => {
     });
   });
 
+  test("several files at once, each with more than its depth", async () => {
+    const names = ["one", "two", "three", "four", "five", "six"];
+    const opened = await Promise.all(
+      names.map(async (name, i) => {
+        writeFileSync(join(folder, name), pattern(40 * alignmentBytes, i));
+        return openDirectFile(join(folder, name), { depthMax: 2 });
+      }),
+    );
+    await Promise.all(
+      opened.flatMap((file, i) =>
+        Array.from({ length: 40 }, async (_, block) => {
+          const into = new Uint8Array(alignmentBytes);
+          expect(await file.read(into, block * alignmentBytes)).toBe(alignmentBytes);
+          const at = block * alignmentBytes;
+          expect(Buffer.compare(into, pattern(40 * alignmentBytes, i).subarray(at, at + alignmentBytes))).toBe(0);
+        }),
+      ),
+    );
+    await Promise.all(opened.map((file) => file.close()));
+  });
+
   test("the event loop runs on while the kernel works", async () => {
     await withFile("loop", pattern(8 * operationBytesMax, 7), async (file) => {
       let turns = 0;
@@ -120,6 +141,7 @@ describe.skipIf(!available)("direct file", () => {
       const got = await codeOf(reading);
       expect(["no error", "EBADF"]).toContain(got);
       expect(await codeOf(file.read(new Uint8Array(1), 0))).toBe("EBADF");
+      expect(await codeOf(file.sync())).toBe("EBADF");
     });
   });
 
@@ -144,7 +166,7 @@ describe.skipIf(!available)("direct file", () => {
     );
   });
 
-  test("the kernel's refusals reach the caller: a bad descriptor, and memory that is not aligned", async () => {
+  test("the kernel's refusal of a descriptor reaches the caller, and a closed queue takes nothing", async () => {
     const queue = new AioQueue(2);
     expect(await codeOf(queue.submit("read", 1_000_000, "nothing", alignedBytes(4096), 0))).toBe("EBADF");
     expect(queue.inFlight).toBe(0);

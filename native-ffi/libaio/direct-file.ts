@@ -96,6 +96,7 @@ class AioDirectFile implements DirectFile {
   readonly #fd: number;
   readonly #queue: AioQueue;
   readonly #pool = new BufferPool(operationBytesMax, buffersMax);
+  readonly #syncing = new Set<Promise<void>>();
   #closed: Promise<void> | undefined;
 
   constructor(path: string, fd: number, queue: AioQueue, sizeBytes: number, isBlockDevice: boolean) {
@@ -185,13 +186,27 @@ class AioDirectFile implements DirectFile {
     );
   }
 
-  sync(): Promise<void> {
-    return call("fdatasync", this.#path, () => promisify(fdatasync)(this.#fd));
+  async sync(): Promise<void> {
+    if (this.#closed) throw new FileSystemError("EBADF", "fdatasync", `${this.#path} (closed)`);
+    const syncing = call("fdatasync", this.#path, () => promisify(fdatasync)(this.#fd));
+    this.#syncing.add(syncing);
+    try {
+      await syncing;
+    } finally {
+      this.#syncing.delete(syncing);
+    }
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#queue.close().then(() => call("close", this.#path, () => promisify(closeFile)(this.#fd)));
+    this.#closed ??= this.#finish();
     return this.#closed;
+  }
+
+  /** The descriptor's number may be another file's the moment it is closed, so nothing may still be using it. */
+  async #finish(): Promise<void> {
+    await this.#queue.close();
+    await Promise.allSettled(this.#syncing);
+    await call("close", this.#path, () => promisify(closeFile)(this.#fd));
   }
 
   #checkOffset(offset: number): void {
