@@ -18,11 +18,6 @@ export function countText(count: number, one: string, many = `${one}s`): string 
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** The first characters of a hash, for tables; the whole is in the JSON. */
-export function shortHash(hex: string): string {
-  return `${hex.slice(0, 16)}…`;
-}
-
 /** Whole numbers in order as ranges: `0–15, 32, 40–47`; at most `rangesMax` of them, the rest counted. */
 export function rangesText(ranges: readonly { first: number; count: number }[], rangesMax = 8): string {
   const merged: { first: number; count: number }[] = [];

@@ -184,9 +184,9 @@ async function play(
   };
   const stage: Stage = { ...scene, sha256: await importStep(scene) };
   await overheadStep(stage);
-  await killTwoStep(stage);
+  const killed = await killTwoStep(stage);
   await readStep(stage, "degraded read", "read it back with two nodes missing");
-  await rebuildStep(stage);
+  await rebuildStep(stage, killed);
   await placementStep(stage);
   await auditStep(stage, "audit", "audit the redundancy");
   const damage = await damageStep(stage);

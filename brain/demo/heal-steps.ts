@@ -11,8 +11,8 @@ import { type Stage, volumeName, waitUntil } from "./stage.ts";
 const rebuildTimeoutMs = 180_000;
 const flippedBytes = 64;
 
-/** Lets repair go and waits until every run is Healthy again. */
-export async function rebuildStep(stage: Stage): Promise<void> {
+/** Lets repair go and waits until every run is Healthy again, without a shard on the nodes that were killed. */
+export async function rebuildStep(stage: Stage, killed: readonly string[]): Promise<void> {
   const { story, output, client } = stage;
   await story.step("rebuild", "rebuild the lost shards onto the four nodes left", async () => {
     await client.resumeRepair();
@@ -25,12 +25,15 @@ export async function rebuildStep(stage: Stage): Promise<void> {
       stripes = Math.max(stripes, status.stripesDone);
       if (status.stripesTotal > 0)
         bar.update(status.stripesDone, { total: status.stripesTotal, etaSeconds: status.etaSeconds });
-      return (await client.volume(volumeName)).health === "Healthy" ? true : undefined;
+      const runs = await client.stripes(volumeName);
+      const whole = (run: StripeView): boolean =>
+        run.state === "Healthy" && run.shards.every((shard) => !killed.includes(shard.nodeName));
+      return runs.every(whole) ? true : undefined;
     }).finally(() => bar.stop({ remove: true }));
     const volume = await client.volume(volumeName);
     return {
       ok: volume.runs.healthy === volume.runs.total,
-      text: `all ${volume.runs.total} runs are Healthy again; ${sizeText(moved)} read and written`,
+      text: `${countText(volume.runs.total, "run")} Healthy again; ${sizeText(moved)} read and written`,
       figures: { runs: volume.runs, bytesMoved: moved, stripesRebuilt: stripes },
     };
   });

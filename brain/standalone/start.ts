@@ -1,6 +1,7 @@
 /** A whole cluster on this machine: a brain and some agents as processes of this very program, on loopback only, in one folder. */
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { zeroUuid } from "@couchestor/common/api/primitives.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Endpoint } from "@couchestor/common/runtime/data-dir.ts";
@@ -232,7 +233,9 @@ async function allOnline(
     const nodes = await client.nodes();
     const online = agents.filter((agent) => {
       const node = nodes.find((other) => other.nodeName === agent.name);
-      return node?.state === "Online" && node.pools.length === agent.pools.length;
+      // A fresh pool takes chunks only after it has learned which cluster it belongs to.
+      const pools = node?.pools.filter((pool) => pool.clusterUuid !== zeroUuid) ?? [];
+      return node?.state === "Online" && pools.length === agent.pools.length;
     });
     if (online.length === agents.length) return;
     if (options.clock.monotonicMs() > untilMs) {
