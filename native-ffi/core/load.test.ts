@@ -87,7 +87,9 @@ describe("loader", () => {
     expect(first.crc32_iscsi(Buffer.from("1"), 1, 0)).toBeGreaterThan(0);
   });
   test.skipIf(!real)("takes what there is if nothing is what it would prefer", () => {
-    expect(loadLibrary(isalLibrary, crc32, () => false).library?.path).toBe(real?.path);
+    expect(loadLibrary(isalLibrary, crc32, () => false).library?.path).toBe(
+      findLibrary(isalLibrary).candidates[0]?.path,
+    );
   });
 });
 
