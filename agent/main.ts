@@ -33,8 +33,9 @@ export async function runAgent(argv: string[]): Promise<number> {
       log.error({ ...step, error: String(step.error ?? "") }, "a step of the shutdown did not end well");
     return bad.length === 0 ? 0 : 1;
   } catch (error) {
-    log.error({ err: error }, error instanceof Error ? error.message : String(error));
-    return isAppError(error, "FailedPrecondition") || isAppError(error, "InvalidArgument") ? 2 : 1;
+    const refused = isAppError(error, "FailedPrecondition") || isAppError(error, "InvalidArgument");
+    log.error(refused ? {} : { err: error }, error instanceof Error ? error.message : String(error));
+    return refused ? 2 : 1;
   } finally {
     forget();
   }

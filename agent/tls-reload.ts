@@ -1,6 +1,7 @@
 /** Certificates that are renewed on disk are taken without a restart: the files are looked at now and then. */
 import type { Listener } from "@couchestor/common/http/listener.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import type { ShutdownGroup } from "@couchestor/common/runtime/shutdown.ts";
 import { loadTlsMaterial, type TlsFiles, type TlsMaterial, tlsFilesStamp } from "@couchestor/common/tls/material.ts";
 import type { Log } from "./ports.ts";
 
@@ -35,13 +36,21 @@ export class WatchedTls {
   }
 }
 
-/** Looks at the files until `signal` aborts. */
-export async function watchTls(
+/** Looks at the files until the shutdown. */
+export function watchTls(
   watched: readonly WatchedTls[],
-  clock: Clock,
-  log: Log,
-  signal: AbortSignal,
-): Promise<void> {
+  { clock, log }: { clock: Clock; log: Log },
+  shutdown: Pick<ShutdownGroup, "add">,
+): void {
+  const stop = new AbortController();
+  const watching = lookAgain(watched, clock, log, stop.signal);
+  shutdown.add("tls", 1_000, () => {
+    stop.abort();
+    return watching;
+  });
+}
+
+async function lookAgain(watched: readonly WatchedTls[], clock: Clock, log: Log, signal: AbortSignal): Promise<void> {
   let failing = "";
   while (!signal.aborted) {
     await clock.sleep(tlsLookEveryMs, signal).catch(() => undefined);

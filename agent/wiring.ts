@@ -1,6 +1,7 @@
 /** The agent put together: the one place where its ports meet their adapters. What starts last stops first. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { Heartbeat } from "@couchestor/common/api/nodes.ts";
 import { protocolVersion } from "@couchestor/common/api/primitives.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { type ListenAddress, type Listener, startListener } from "@couchestor/common/http/listener.ts";
@@ -20,7 +21,7 @@ import { HeartbeatLoop } from "./heartbeat/heartbeat.ts";
 import { adminApp } from "./http/admin-app.ts";
 import type { AgentHono } from "./http/app.ts";
 import { imageBytesMax } from "./http/chunk-routes.ts";
-import { clusterApp } from "./http/cluster-app.ts";
+import { clusterApp, type VersionAnswer } from "./http/cluster-app.ts";
 import { healthApp, metricsApp } from "./http/probe-apps.ts";
 import { ActRunner } from "./mover/act-runner.ts";
 import { ByteBudget } from "./mover/byte-budget.ts";
@@ -31,7 +32,7 @@ import { agentMetrics } from "./observe/metrics.ts";
 import { PoolIdentities } from "./pools/identities.ts";
 import { poolOpener } from "./pools/open-pool.ts";
 import { PoolRegistry } from "./pools/pool-registry.ts";
-import type { Log } from "./ports.ts";
+import type { BrainPort, Log } from "./ports.ts";
 import { WatchedTls, watchTls } from "./tls-reload.ts";
 
 export interface AgentParts {
@@ -89,31 +90,74 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   const maps = new MapCache({ brain, clock, log });
   const reader = new StripeReader(mover, { maps, budget });
   const acts = new ActRunner({ ...mover, budget }, { brain, nodeName, instanceUuid });
-  shutdown.add("acts", 5_000, () => acts.shutdown());
-
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
-  const heartbeat: HeartbeatLoop = new HeartbeatLoop({
+  const core: Core = { config, parts, shutdown, tls, pools, brain, budget, maps, reader, acts, about };
+
+  const heartbeat = heartbeatOf(core, () => ({
+    clusterUrl: advertised(listeners.cluster, config.advertiseHost),
+    adminUrl: advertised(listeners.admin, config.advertiseHost),
+  }));
+  const listeners = listenAll(core, heartbeat);
+  watchTls(Object.values(tls), parts, shutdown);
+  shutdown.add("acts", 5_000, () => acts.shutdown());
+  heartbeat.start();
+  shutdown.add("heartbeat", 2_000, () => heartbeat.stop());
+
+  const urls = {
+    cluster: listeners.cluster.url,
+    admin: listeners.admin.url,
+    metrics: listeners.metrics.url,
+    health: listeners.health.url,
+  };
+  await announce(config, instanceUuid, urls, shutdown);
+  log.info({ ...urls, nodeName, instanceUuid, dataDir: config.dataDir }, "agent is ready");
+  return { instanceUuid, urls, pools, reader, stop: () => shutdown.run() };
+}
+
+/** What the listeners and the heartbeat are made of. */
+interface Core {
+  config: AgentConfig;
+  parts: AgentParts;
+  shutdown: ShutdownGroup;
+  tls: Record<"cluster" | "admin" | "peers", WatchedTls>;
+  pools: PoolRegistry;
+  brain: BrainPort;
+  budget: ByteBudget;
+  maps: MapCache;
+  reader: StripeReader;
+  acts: ActRunner;
+  about: VersionAnswer;
+}
+
+function heartbeatOf(core: Core, urls: () => Pick<Heartbeat, "clusterUrl" | "adminUrl">): HeartbeatLoop {
+  const { config, parts, brain, pools, acts, about } = core;
+  const { nodeName, instanceUuid, codec } = about;
+  return new HeartbeatLoop({
     brain,
     nodeName,
-    clock,
-    log,
+    clock: parts.clock,
+    log: parts.log,
     state: () => ({
       protocolVersion,
       version,
       nodeName,
       instanceUuid,
-      clusterUrl: advertised(cluster, config.advertiseHost),
-      adminUrl: advertised(admin, config.advertiseHost),
+      ...urls(),
       labels: config.labels,
-      codec: codec.description,
+      codec,
       pools: pools.infos(),
       acts: acts.progress(),
     }),
     onCluster: (clusterUuid) => pools.adopt(clusterUuid),
   });
+}
+
+function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "health" | "cluster" | "admin", Listener> {
+  const { config, parts, pools, budget, maps, reader, acts, tls, about } = core;
+  const { clock, log } = parts;
   const metrics = agentMetrics({
-    nodeName,
-    codec: codec.description,
+    nodeName: about.nodeName,
+    codec: about.codec,
     pools: () => pools.infos(),
     stores: () => pools.stores(),
     acts: () => acts,
@@ -126,43 +170,36 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
     warnings: () => [
       ...pools
         .infos()
-        .flatMap((info) =>
-          info.state === "Online" ? [] : [`pool ${info.poolName} is ${info.state}: ${info.reason ?? ""}`],
-        ),
+        .filter(({ state }) => state !== "Online")
+        .map(({ poolName, state, reason = "" }) => `pool ${poolName} is ${state}: ${reason}`),
       ...(heartbeat.failing === undefined ? [] : [`the brain does not take heartbeats: ${heartbeat.failing}`]),
     ],
   };
   const app = (listener: string) => ({ listener, clock, log, metrics });
-  const listen = listeners(parts, shutdown);
-  const metricsListener = listen("metrics", config.metricsListen, metricsApp(app("metrics"), metrics.registry), {
-    bodyBytesMax: probeBodyBytesMax,
-  });
-  const healthListener = listen("health", config.healthListen, healthApp(app("health"), health), {
-    bodyBytesMax: probeBodyBytesMax,
-  });
-  const clusterParts = {
-    ...app("cluster"),
-    metrics,
-    pools,
-    budget,
-    acts,
-    poolInfos: () => pools.infos(),
-    version: about,
-  };
-  const cluster: Listener = listen("cluster", config.listen, clusterApp(clusterParts), {
-    bodyBytesMax: imageBytesMax,
-    tls: tls.cluster,
-  });
+  const listen = listenWith(parts, core.shutdown);
+  const probe = { bodyBytesMax: probeBodyBytesMax };
+  const clusterParts = { ...app("cluster"), pools, budget, acts, poolInfos: () => pools.infos(), version: about };
   const adminParts = { ...app("admin"), acts, maps, reader, version: about };
-  const admin: Listener = listen("admin", config.adminListen, adminApp(adminParts), {
-    bodyBytesMax: adminBodyBytesMax,
-    tls: tls.admin,
-  });
-  startWatching(Object.values(tls), parts, shutdown);
-  heartbeat.start();
-  shutdown.add("heartbeat", 2_000, () => heartbeat.stop());
+  return {
+    metrics: listen("metrics", config.metricsListen, metricsApp(app("metrics"), metrics.registry), probe),
+    health: listen("health", config.healthListen, healthApp(app("health"), health), probe),
+    cluster: listen("cluster", config.listen, clusterApp(clusterParts), {
+      bodyBytesMax: imageBytesMax,
+      tls: tls.cluster,
+    }),
+    admin: listen("admin", config.adminListen, adminApp(adminParts), {
+      bodyBytesMax: adminBodyBytesMax,
+      tls: tls.admin,
+    }),
+  };
+}
 
-  const urls = { cluster: cluster.url, admin: admin.url, metrics: metricsListener.url, health: healthListener.url };
+async function announce(
+  config: AgentConfig,
+  instanceUuid: string,
+  urls: RunningAgent["urls"],
+  shutdown: ShutdownGroup,
+): Promise<void> {
   await writeEndpoint(config.dataDir, {
     pid: process.pid,
     role: "agent",
@@ -174,8 +211,6 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
     healthUrl: urls.health,
   });
   shutdown.add("endpoint", 1_000, () => removeEndpoint(config.dataDir, instanceUuid));
-  log.info({ ...urls, nodeName, instanceUuid, dataDir: config.dataDir }, "agent is ready");
-  return { instanceUuid, urls, pools, reader, stop: () => shutdown.run() };
 }
 
 function systemFileSystem(): FileSystem {
@@ -225,7 +260,7 @@ async function openPools(
   return pools;
 }
 
-function listeners({ clock, log }: AgentParts, shutdown: ShutdownGroup) {
+function listenWith({ clock, log }: AgentParts, shutdown: ShutdownGroup) {
   return (
     name: string,
     address: ListenAddress,
@@ -249,15 +284,6 @@ function listeners({ clock, log }: AgentParts, shutdown: ShutdownGroup) {
     shutdown.add(`http/${name}`, 5_000, () => listener.stop(3_000));
     return listener;
   };
-}
-
-function startWatching(watched: WatchedTls[], { clock, log }: AgentParts, shutdown: ShutdownGroup): void {
-  const stop = new AbortController();
-  const watching = watchTls(watched, clock, log, stop.signal);
-  shutdown.add("tls", 1_000, () => {
-    stop.abort();
-    return watching;
-  });
 }
 
 function advertised(listener: Listener, host: string | undefined): string {

@@ -52,87 +52,84 @@ export interface ChunkRouteParts {
   metrics: AgentMetrics;
 }
 
+type Operation = Parameters<AgentMetrics["chunk"]>[0];
+type Run = (parts: ChunkRouteParts, c: AgentContext) => Promise<{ response: Response; bytes: number }>;
+
 /** `[method, path, handler]` of each. */
 export function chunkRoutes(parts: ChunkRouteParts): (readonly [string, string, Handler])[] {
-  const { pools, budget, clock, metrics } = parts;
-  const local = new LocalChunkPeer(pools);
-  const counted = (
-    operation: Parameters<AgentMetrics["chunk"]>[0],
-    run: (c: AgentContext) => Promise<{ response: Response; bytes: number }>,
-  ): Handler => {
+  const counted = (operation: Operation, run: Run): Handler => {
     return async (c) => {
       try {
-        const { response, bytes } = await run(c);
-        metrics.chunk(operation, "ok", bytes);
+        const { response, bytes } = await run(parts, c);
+        parts.metrics.chunk(operation, "ok", bytes);
         return response;
       } catch (error) {
-        metrics.chunk(operation, toAppError(error).code, 0);
+        parts.metrics.chunk(operation, toAppError(error).code, 0);
         throw error;
       }
     };
   };
-  const put = counted("put", async (c) => {
-    const store = pools.get(poolOf(c));
-    const { body, headers } = c.req.raw;
-    const length = declaredImageBytes(headers);
-    const release = await budget.acquire(length, "foreground", c.req.raw.signal);
-    try {
-      const image = await readBounded(body, {
-        bytesMax: length,
-        what: "chunk image",
-        declared: headers,
-        deadline: { clock, ms: imageDeadlineMs },
-      });
-      return { response: c.json(await store.put(image)), bytes: image.byteLength };
-    } finally {
-      release();
-    }
-  });
-  const get = counted("get", async (c) => {
-    const poolUuid = poolOf(c);
-    const key = keyOf(c);
-    const { firstBlock, blockCount } = parseOrThrow(rangeSchema, c.req.query(), "query");
-    const release = await budget.acquire(blockCount * blockBytes, "foreground", c.req.raw.signal);
-    try {
-      const { crcs, bytes } = await pools.get(poolUuid).get(key, firstBlock, blockCount);
-      const out = new Uint8Array(crcs.length * 4 + bytes.byteLength);
-      out.set(crcTableBytes(crcs));
-      out.set(bytes, crcs.length * 4);
-      const tag = chunkTag(poolUuid, key, firstBlock, blockCount);
-      return {
-        response: new Response(out, { headers: { "content-type": blocksContentType, [chunkHeader]: tag } }),
-        bytes: bytes.byteLength,
-      };
-    } finally {
-      release();
-    }
-  });
-  const verify = counted("verify", async (c) => {
-    c.env.withoutIdleTimeout();
-    const { names } = await jsonBody(c, verifyRequestSchema, clock);
-    const results = await local.verify(poolOf(c), names, c.req.raw.signal);
-    const bytes = results.reduce((sum, { info }) => sum + (info?.storedBytes ?? 0), 0);
-    return { response: c.json({ results }), bytes };
-  });
-  const remove = counted("delete", async (c) => {
-    c.env.withoutIdleTimeout();
-    const request = await jsonBody(c, deleteRequestSchema, clock);
-    return { response: c.json(await pools.get(poolOf(c)).delete(request)), bytes: 0 };
-  });
-  const list = counted("list", async (c) => {
-    c.env.withoutIdleTimeout();
-    const options = parseOrThrow(listSchema, c.req.query(), "query");
-    return { response: c.json(await pools.get(poolOf(c)).list(options)), bytes: 0 };
-  });
   const at = "/v1/pools/:poolUuid/chunks";
   return [
-    ["PUT", at, put],
-    ["GET", `${at}/:volumeUuid/:stripe/:shardIndex/:generation/:encodeEpoch/:encodeAct`, get],
-    ["POST", `${at}/verify`, verify],
-    ["POST", `${at}/delete`, remove],
-    ["GET", at, list],
+    ["PUT", at, counted("put", putChunk)],
+    ["GET", `${at}/:volumeUuid/:stripe/:shardIndex/:generation/:encodeEpoch/:encodeAct`, counted("get", getBlocks)],
+    ["POST", `${at}/verify`, counted("verify", verifyChunks)],
+    ["POST", `${at}/delete`, counted("delete", deleteChunks)],
+    ["GET", at, counted("list", listChunks)],
   ];
 }
+
+const putChunk: Run = async ({ pools, budget, clock }, c) => {
+  const store = pools.get(poolOf(c));
+  const { body, headers, signal } = c.req.raw;
+  const length = declaredImageBytes(headers);
+  const release = await budget.acquire(length, "foreground", signal);
+  try {
+    const deadline = { clock, ms: imageDeadlineMs };
+    const image = await readBounded(body, { bytesMax: length, what: "chunk image", declared: headers, deadline });
+    return { response: c.json(await store.put(image)), bytes: image.byteLength };
+  } finally {
+    release();
+  }
+};
+
+const getBlocks: Run = async ({ pools, budget }, c) => {
+  const poolUuid = poolOf(c);
+  const key = keyOf(c);
+  const { firstBlock, blockCount } = parseOrThrow(rangeSchema, c.req.query(), "query");
+  const release = await budget.acquire(blockCount * blockBytes, "foreground", c.req.raw.signal);
+  try {
+    const { crcs, bytes } = await pools.get(poolUuid).get(key, firstBlock, blockCount);
+    const out = new Uint8Array(crcs.length * 4 + bytes.byteLength);
+    out.set(crcTableBytes(crcs));
+    out.set(bytes, crcs.length * 4);
+    const tag = chunkTag(poolUuid, key, firstBlock, blockCount);
+    const headers = { "content-type": blocksContentType, [chunkHeader]: tag };
+    return { response: new Response(out, { headers }), bytes: bytes.byteLength };
+  } finally {
+    release();
+  }
+};
+
+const verifyChunks: Run = async ({ pools, clock }, c) => {
+  c.env.withoutIdleTimeout();
+  const { names } = await jsonBody(c, verifyRequestSchema, clock);
+  const results = await new LocalChunkPeer(pools).verify(poolOf(c), names, c.req.raw.signal);
+  const bytes = results.reduce((sum, { info }) => sum + (info?.storedBytes ?? 0), 0);
+  return { response: c.json({ results }), bytes };
+};
+
+const deleteChunks: Run = async ({ pools, clock }, c) => {
+  c.env.withoutIdleTimeout();
+  const request = await jsonBody(c, deleteRequestSchema, clock);
+  return { response: c.json(await pools.get(poolOf(c)).delete(request)), bytes: 0 };
+};
+
+const listChunks: Run = async ({ pools }, c) => {
+  c.env.withoutIdleTimeout();
+  const options = parseOrThrow(listSchema, c.req.query(), "query");
+  return { response: c.json(await pools.get(poolOf(c)).list(options)), bytes: 0 };
+};
 
 function poolOf(c: AgentContext): string {
   return parseOrThrow(uuidSchema, c.req.param("poolUuid"), "poolUuid");

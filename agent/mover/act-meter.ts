@@ -1,5 +1,6 @@
 /** What an act has done so far, for its progress and its report. */
-import type { ActCounts } from "@couchestor/common/api/acts.ts";
+import type { ActCounts, ActTask } from "@couchestor/common/api/acts.ts";
+import { rebuildPlan } from "./rebuild-plan.ts";
 
 export class ActMeter {
   readonly stripesTotal: number;
@@ -31,4 +32,10 @@ export class ActMeter {
     const { stripes, chunksRead, chunksPut, bytesRead, bytesWritten } = this;
     return { stripes, chunksRead, chunksPut, bytesRead, bytesWritten };
   }
+}
+
+/** How many stripes an act goes through. */
+export function stripesOf(task: ActTask): number {
+  if (task.kind === "encode") return task.stripeCount;
+  return task.kind === "scrub" ? task.run.stripeCount : rebuildPlan(task).length;
 }

@@ -15,10 +15,11 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
 import type { BrainPort } from "../ports.ts";
 import type { ActContext } from "./act-context.ts";
-import { ActMeter } from "./act-meter.ts";
+import { ActMeter, stripesOf } from "./act-meter.ts";
 import { reportDone } from "./act-reporter.ts";
 import { checkEncodeTask, runEncode } from "./encode-act.ts";
-import { checkRebuildTask, rebuildPlan, runRebuild } from "./rebuild-act.ts";
+import { runRebuild } from "./rebuild-act.ts";
+import { checkRebuildTask } from "./rebuild-plan.ts";
 import { runScrub } from "./scrub-act.ts";
 
 export interface ActRunnerLimits {
@@ -295,9 +296,4 @@ export class ActRunner {
     if (next === undefined) this.#running--;
     else next();
   }
-}
-
-function stripesOf(task: ActTask): number {
-  if (task.kind === "encode") return task.stripeCount;
-  return task.kind === "scrub" ? task.run.stripeCount : rebuildPlan(task).length;
 }

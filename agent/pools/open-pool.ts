@@ -5,6 +5,7 @@ import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
+import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import type { Log } from "../ports.ts";
 import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
 import type { BlockDevice } from "../store/medium.ts";
@@ -61,7 +62,6 @@ async function isEmpty(path: string): Promise<boolean> {
 }
 
 async function openDevice(path: string): Promise<BlockDevice> {
-  const { openDirectFile } = await import("@couchestor/native-ffi/libaio/direct-file.ts");
   const file = await openDirectFile(path);
   return {
     sizeBytes: file.sizeBytes,

@@ -174,7 +174,7 @@ export class PoolRegistry implements OpenPools {
       entry.reason = toAppError(error).code === "Internal" ? String(error) : toAppError(error).message;
       await store?.close().catch(() => undefined);
     }
-    this.#logStates();
+    this.#logStates([entry]);
   }
 
   #find(poolUuid: string): Entry | undefined {
@@ -209,8 +209,8 @@ export class PoolRegistry implements OpenPools {
     return { ...identity, state: "Failed", reason: reason ?? "not open", clusterUuid: zeroUuid, ...nothing };
   }
 
-  #logStates(): void {
-    for (const entry of this.#entries) {
+  #logStates(entries: readonly Entry[] = this.#entries): void {
+    for (const entry of entries) {
       const { state, reason, poolUuid } = this.#infoOf(entry);
       const now = `${state} ${reason ?? ""}`;
       if (now === entry.logged) continue;
