@@ -137,11 +137,11 @@ describe("opening", () => {
 
   test("a directory that holds something else is refused and left alone", async () => {
     const fs = simFs();
-    await fs.makeDirectory("srv/pools/a");
-    const file = await fs.open("srv/pools/a/letter.txt", "create-exclusive");
+    await fs.makeDirectory("/srv/pools/a");
+    const file = await fs.open("/srv/pools/a/letter.txt", "create-exclusive");
     await file.write([dataOf(1, 1)], 0);
     expect(await codeOf(openSimPool(fs))).toBe("FailedPrecondition");
-    expect((await fs.list("srv/pools/a")).filter((name) => name !== "LOCK")).toEqual(["letter.txt"]);
+    expect((await fs.list("/srv/pools/a")).filter((name) => name !== "LOCK")).toEqual(["letter.txt"]);
   });
 
   test("a pool belongs to one cluster for ever", async () => {
@@ -187,7 +187,7 @@ describe("list and verify", () => {
     const chunk = chunkOf(1, { blocks: 3 });
     await store.put(chunk.image);
     expect((await store.verify(keyOf(chunk.name))).state).toBe("ok");
-    fs.flipBit("srv/pools/a/segments/000000000001.seg", 4096 + 4096 + 4096 + 17, 3);
+    fs.flipBit("/srv/pools/a/segments/000000000001.seg", 4096 + 4096 + 4096 + 17, 3);
     expect(await codeOf(store.get(keyOf(chunk.name), 0, 3))).toBe("ChunkCorrupt");
     expect(await codeOf(store.get(keyOf(chunk.name), 1, 1))).toBe("ChunkCorrupt");
     expect(Buffer.compare((await store.get(keyOf(chunk.name), 2, 1)).bytes, chunk.data.subarray(8192))).toBe(0);

@@ -51,6 +51,8 @@ export interface ChunkStoreStats {
 
 export interface PoolChunkStore extends ChunkStore {
   stats(): ChunkStoreStats;
+  /** Ids of the segments, in rising order. */
+  segmentIds(): number[];
   /** Compacts now: the segments given, or those with enough garbage. */
   compact(segmentIds?: readonly number[]): Promise<CompactionResult>;
   /** Writes an index snapshot now, if the medium has a place for one. */

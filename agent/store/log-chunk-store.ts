@@ -120,6 +120,10 @@ export class LogChunkStore implements PoolChunkStore {
     };
   }
 
+  segmentIds(): number[] {
+    return [...this.#pool.map.segments.keys()];
+  }
+
   async put(image: Uint8Array): Promise<PutAnswer> {
     this.#checkOpen();
     return putChunk({ pool: this.#pool, queue: this.#queue, space: this.#space }, image);
@@ -214,7 +218,16 @@ export class LogChunkStore implements PoolChunkStore {
     const { medium, map, checksum } = this.#pool;
     if (!medium.snapshots) return;
     const place = medium.snapshots;
-    await this.#maintenance.oneSnapshot(() => saveSnapshot({ place, map, poolUuid: this.poolUuid, clean, checksum }));
+    await this.#maintenance.oneSnapshot(() =>
+      saveSnapshot({
+        place,
+        map,
+        poolUuid: this.poolUuid,
+        clean,
+        activeSegmentId: this.#log.activeSegmentId,
+        checksum,
+      }),
+    );
   }
 
   /** Lets what was begun finish, writes a snapshot, and lets go of the medium. Later calls are refused. */

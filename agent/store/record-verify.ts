@@ -8,7 +8,11 @@ import type { Place } from "./pool-map.ts";
 import { corrupt, readPrefix, recordType, viewOf } from "./record-format.ts";
 
 /** Throws `ChunkCorrupt` if what lies between `from` and `endOffset` are not whole, valid records, one behind the other. */
-export async function verifyRecords(pool: Pool, from: Place, endOffset: number): Promise<void> {
+export async function verifyRecords(
+  pool: Pick<Pool, "medium" | "checksum">,
+  from: Place,
+  endOffset: number,
+): Promise<void> {
   const bytes = scratch(endOffset - from.offset);
   const count = await pool.medium.read(from.segmentId, bytes, from.offset);
   if (count !== bytes.byteLength) throw corrupt("read back", `${count} bytes`, `${bytes.byteLength}`);

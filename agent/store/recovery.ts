@@ -5,11 +5,15 @@
  * So the last one is synced first, and the page cache dropped, since after a failed sync it may show what the medium never got. What is found
  * by scanning is marked as recovered: a PUT of the same name is written again rather than taken for done.
  */
+
+import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
+import type { ChunkIdentity } from "./chunk-identity.ts";
 import { flagRecovered } from "./chunk-index.ts";
 import type { Medium } from "./medium.ts";
-import { PoolMap } from "./pool-map.ts";
+import { type Place, PoolMap } from "./pool-map.ts";
 import { type DamagedRange, type SegmentScan, scanSegment } from "./record-scanner.ts";
+import { verifyRecords } from "./record-verify.ts";
 import { loadSnapshot } from "./snapshot.ts";
 
 export interface Recovered {
@@ -17,7 +21,7 @@ export interface Recovered {
   damage: DamagedRange[];
   from: "snapshot" | "scan";
   scannedSegments: number;
-  /** Where appending may go on: only behind a segment that ends exactly where the snapshot says. */
+  /** Where appending may go on: only in the segment that was being written at the snapshot, if it ends exactly there. */
   appendAt: { segmentId: number; offset: number } | undefined;
   lastSegmentId: number;
 }
@@ -78,7 +82,8 @@ async function fromSnapshot(
   const ids = [...sizes.keys()];
   const lastSegmentId = Math.max(last, ids.at(-1) ?? 0);
   const end = sizes.get(lastSegmentId);
-  const appendAt = behind.length === 0 && end !== undefined ? { segmentId: lastSegmentId, offset: end } : undefined;
+  const goOn = behind.length === 0 && end !== undefined && snapshot.activeSegmentId === lastSegmentId;
+  const appendAt = goOn ? { segmentId: lastSegmentId, offset: end } : undefined;
   return { map, damage, from: "snapshot", scannedSegments: behind.length, appendAt, lastSegmentId };
 }
 
@@ -120,7 +125,7 @@ async function replay(
     if (!scan) throw new Error("scan was not started");
     const account = map.segments.get(part.id) ?? map.addSegment(part.id, part.size);
     account.sizeBytes = part.size;
-    applyScan(map, part.id, scan);
+    await applyScan(medium, checksum, map, part.id, scan);
     const isLast = i === parts.length - 1;
     // The last segment's end may be torn, and a slot's may be old content: neither was ever acknowledged.
     for (const range of scan.damage)
@@ -128,13 +133,40 @@ async function replay(
   }
 }
 
-function applyScan(map: PoolMap, segmentId: number, scan: SegmentScan): void {
+async function applyScan(
+  medium: Medium,
+  checksum: Checksum,
+  map: PoolMap,
+  segmentId: number,
+  scan: SegmentScan,
+): Promise<void> {
   for (const record of scan.records) {
     if (record.kind === "chunk") {
-      map.applyChunk(record.chunk, { segmentId, offset: record.offset }, flagRecovered);
+      const place = { segmentId, offset: record.offset };
+      if (hasOlderCopy(map, record.chunk) && !(await isWhole(medium, checksum, place, record.recordBytes))) continue;
+      map.applyChunk(record.chunk, place, flagRecovered);
       continue;
     }
     map.accountDeletes(segmentId, record.recordBytes, record.entries);
     for (const entry of record.entries) map.applyDelete(entry.name, entry.bound);
+  }
+}
+
+/**
+ * Whether the chunk is at an earlier place too, that is still there: compaction was stopped before it removed the source, and the copy
+ * may be torn. It counts only if it is whole.
+ */
+function hasOlderCopy(map: PoolMap, chunk: ChunkIdentity): boolean {
+  const row = map.index.findName(chunk.name);
+  return row >= 0 && map.segments.has(map.index.placeAt(row).segmentId);
+}
+
+async function isWhole(medium: Medium, checksum: Checksum, place: Place, recordBytes: number): Promise<boolean> {
+  try {
+    await verifyRecords({ medium, checksum }, place, place.offset + recordBytes);
+    return true;
+  } catch (error) {
+    if (isAppError(error, "ChunkCorrupt")) return false;
+    throw error;
   }
 }

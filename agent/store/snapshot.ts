@@ -3,7 +3,8 @@
  * it was written is behind that place and is applied again, which changes nothing. Little-endian.
  *
  * Sections one behind the other: u32 kind, u32 CRC32C of header (this as 0) and payload, u64 payload bytes, u64 0, the payload, padding to 8 bytes.
- *   kind 0x31536f43 ("CoS1"): u32 version, u32 clean, 16 pool uuid, u64 rows words a row, u64 0   (once, first)
+ *   kind 0x31536f43 ("CoS1"): u32 version, u32 clean, 16 pool uuid, u64 words a row,
+ *     u64 the segment that was being written, 0 if none   (once, first)
  *   2: segments, 40 bytes each: u64 id, u64 covered through, u64 delete bytes, u64 greatest dead segment, u64 0
  *   3: volume uuids, 16 bytes each      4: contexts, 24 bytes each: u64 volume number, u64 encode epoch, u64 put epoch
  *   5: a page of rows as `chunk-index.ts` has them      6: u64 count of row pages (once, last)
@@ -30,6 +31,8 @@ export interface LoadedSnapshot {
   map: PoolMap;
   /** Written when the pool was closed. */
   clean: boolean;
+  /** The segment that was being written: all of it through what is covered was written whole. Others may end in something torn. */
+  activeSegmentId: number | undefined;
 }
 
 class SectionWriter {
@@ -60,6 +63,7 @@ export async function saveSnapshot(options: {
   map: PoolMap;
   poolUuid: string;
   clean: boolean;
+  activeSegmentId: number | undefined;
   checksum: Checksum;
 }): Promise<void> {
   if (endianness() !== "LE") throw new Error("index snapshots are written on little-endian machines only");
@@ -67,7 +71,7 @@ export async function saveSnapshot(options: {
   map.index.contexts.freeze();
   try {
     // These are of one moment; no await before they are made.
-    const head = encodeHead(options.poolUuid, options.clean);
+    const head = encodeHead(options.poolUuid, options.clean, options.activeSegmentId ?? 0);
     const segments = encodeSegments(map);
     const { volumes, contexts } = encodeContexts(map);
     await options.place.replace(async (file) => {
@@ -91,13 +95,14 @@ export async function saveSnapshot(options: {
   }
 }
 
-function encodeHead(poolUuid: string, clean: boolean): Uint8Array {
+function encodeHead(poolUuid: string, clean: boolean, activeSegmentId: number): Uint8Array {
   const head = new Uint8Array(headBytes);
   const view = viewOf(head);
   view.setUint32(0, version, true);
   view.setUint32(4, clean ? 1 : 0, true);
   setUuid(head, 8, poolUuid);
   setU64(view, 24, rowWords);
+  setU64(view, 32, activeSegmentId);
   return head;
 }
 
@@ -167,7 +172,8 @@ async function load(file: FileHandle, poolUuid: string, checksum: Checksum): Pro
   for await (const section of sections) {
     if (section.kind === kind.end) {
       if (getU64(viewOf(section.payload), 0, "pages") !== pages) throw new Unusable("pages are missing");
-      return { map, clean: view.getUint32(4, true) === 1 };
+      const activeSegmentId = getU64(view, 32, "active segment") || undefined;
+      return { map, clean: view.getUint32(4, true) === 1, activeSegmentId };
     }
     if (section.kind !== kind.rows) throw new Unusable("unexpected section");
     pages++;

@@ -88,7 +88,7 @@ export function keyOf({ putEpoch: _epoch, putAct: _act, ...key }: ChunkName): Om
 export function poolOptions(
   fileSystem: ChunkStoreOptions["fileSystem"],
   prng: Prng,
-  path = "srv/pools/a",
+  path = "/srv/pools/a",
 ): ChunkStoreOptions {
   return {
     medium: { kind: "directory", path },
