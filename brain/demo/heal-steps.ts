@@ -80,11 +80,11 @@ export async function auditStep(stage: Stage, name: string, title: string): Prom
       ok: faults.length === 0,
       text:
         faults.length === 0
-          ? `${report.stripesChecked} stripes: ${report.chunksChecked} chunks (${sizeText(report.bytesRead)}) read from disk and verified, parity encoded again and equal`
+          ? `${report.stripesChecked} stripes: ${report.chunksChecked / 2} chunks verified where they are and read again (${sizeText(report.bytesRead)} in all), parity encoded again and equal`
           : faults.join("; "),
       figures: {
         stripes: report.stripesChecked,
-        chunks: report.chunksChecked,
+        chunkReads: report.chunksChecked,
         bytesRead: report.bytesRead,
         findings: report.findings.length,
         faults,
