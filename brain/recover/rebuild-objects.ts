@@ -59,11 +59,18 @@ export function recoverVolume(
   }
   if (lost > lostStripes.length) notes.push(`${lost} stripes are lost; the first ${lostStripes.length} are listed`);
   if (census.corrupt > 0) notes.push(`${census.corrupt} chunks did not verify and were left out`);
-  const moments = new Set([...choices.values()].map((c) => c.version)).size;
-  if (moments > 1) notes.push("stripes come from different encodings, so they may be from different moments");
   const recovered = buildRuns(choices, census.versions, { stripes, stripesPerRun: spec.stripesPerRun });
+  if (mixesVersions(recovered, spec.stripesPerRun)) {
+    notes.push("stripes of one run come from different encodings, so they may be from different moments");
+  }
   const runs = recovered.map((run) => objectOf(volume, run, pools, since));
   return { volume, runs, report: { ...report, runs: runs.length, lostStripes } };
+}
+
+/** Whether stripes that were once encoded together now come from several acts. */
+function mixesVersions(runs: readonly RecoveredRun[], stripesPerRun: number): boolean {
+  const byRun = Map.groupBy(runs, (run) => Math.floor(run.firstStripe / stripesPerRun));
+  return [...byRun.values()].some((parts) => new Set(parts.flatMap((part) => part.version ?? [])).size > 1);
 }
 
 function objectOf(volume: EcVolume, run: RecoveredRun, pools: PoolNames, since: string): EcStripe {

@@ -1,5 +1,5 @@
 /** A brain on a real SQLite file, a clock that tests move, and a fleet of fake agents; it can be dropped at any moment and started again. */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +25,9 @@ export const testOptions: BrainOptions = {
   sweep: { everyMs: 3_600_000, delayMs: 1_000_000 },
 };
 
+/** In memory where the system has such a folder: these tests kill processes, not machines, so a sync only costs time. */
+const scratch = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
 export class TestBrain {
   readonly clock = new FakeClock();
   readonly fleet: FakeFleet;
@@ -47,7 +50,7 @@ export class TestBrain {
   static async start(
     options: { nodes?: number; fleet?: FakeFleet; brain?: Partial<BrainOptions> } = {},
   ): Promise<TestBrain> {
-    const directory = await mkdtemp(join(tmpdir(), "couchestor-brain-"));
+    const directory = await mkdtemp(join(scratch, "couchestor-brain-"));
     const test = new TestBrain(directory, options.fleet ?? new FakeFleet(options.nodes ?? 6), {
       ...testOptions,
       ...options.brain,
