@@ -20,6 +20,8 @@ export type Tone = "good" | "warn" | "bad" | "dim" | "strong";
 
 export interface Output {
   readonly json: boolean;
+  /** Width of the terminal; 100 where there is none. */
+  readonly columns: number;
   /** A line for the person. */
   line(text?: string): void;
   /** A line on stderr, in either mode. */
@@ -58,6 +60,7 @@ export function createOutput(options: OutputOptions): Output {
   const line = (text = ""): void => people.write(`${text}\n`);
   return {
     json,
+    columns: people.columns,
     line,
     note: (text) => stderr.write(`${text}\n`),
     result(value, human) {
@@ -65,7 +68,8 @@ export function createOutput(options: OutputOptions): Output {
       else if (json) stderr.write(`${JSON.stringify(value)}\n`);
       else human();
     },
-    table: (head, rows, tableOptions) => line(renderTable(head, rows, { boxes: people.isTty, ...tableOptions })),
+    table: (head, rows, tableOptions) =>
+      line(renderTable(head, rows, { boxes: people.isTty, colour, ...tableOptions })),
     data: (bytes) => stdout.write(bytes),
     progress: (progressOptions) => createProgress(progressOptions, stderr, clock),
     failure(error, hint) {
@@ -87,7 +91,8 @@ export function processStream(fd: 1 | 2): TextStream {
   return {
     isTty: stream.isTTY === true,
     get columns() {
-      return stream.columns ?? 100;
+      // A terminal that does not know its width says 0.
+      return stream.columns || 100;
     },
     write: (bytes) => writeAll(fd, typeof bytes === "string" ? Buffer.from(bytes) : bytes),
   };

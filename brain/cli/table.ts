@@ -3,6 +3,8 @@ import Table from "cli-table3";
 
 export interface TableOptions {
   boxes?: boolean;
+  /** Of the boxes and the head. */
+  colour?: boolean;
   /** Columns whose cells are set to the right, by index. */
   right?: readonly number[];
 }
@@ -13,14 +15,21 @@ export function renderTable(
   rows: readonly (readonly string[])[],
   options: TableOptions = {},
 ): string {
-  return options.boxes ? boxed(head, rows, options.right ?? []) : plain(head, rows, options.right ?? []);
+  return options.boxes ? boxed(head, rows, options) : plain(head, rows, options.right ?? []);
 }
 
-function boxed(head: readonly string[], rows: readonly (readonly string[])[], right: readonly number[]): string {
+function boxed(head: readonly string[], rows: readonly (readonly string[])[], options: TableOptions): string {
+  const { right = [], colour = false } = options;
   const table = new Table({
     head: [...head],
     colAligns: head.map((_, index) => (right.includes(index) ? "right" : "left")),
-    style: { head: ["bold"], border: ["grey"], compact: true, "padding-left": 1, "padding-right": 1 },
+    style: {
+      head: colour ? ["bold"] : [],
+      border: colour ? ["grey"] : [],
+      compact: true,
+      "padding-left": 1,
+      "padding-right": 1,
+    },
   });
   for (const row of rows) table.push([...row]);
   return table.toString();

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { tempDir } from "@couchestor/common/testing/temp-dir.ts";
+import { readStandaloneFile } from "../standalone/state-file.ts";
 
 const program = [process.execPath, join(import.meta.dir, "../../couchestor.ts")];
 
@@ -59,3 +60,28 @@ test("the demo: import, lose two nodes, read, rebuild, audit, repair rot, and a 
   expect(await readdir(dir.path)).toEqual([]);
   for (const pid of figures("start")["pids"] as number[]) expect(() => process.kill(pid, 0)).toThrow();
 }, 120_000);
+
+test("a demo that is interrupted leaves no process and no file behind", async () => {
+  await using dir = await tempDir("demo-interrupted");
+  const child = Bun.spawn([...program, "demo", "--size", "64MiB", "--json", "--data-dir", dir.path], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let told = "";
+  let pids: number[] = [];
+  for await (const piece of child.stderr) {
+    told += new TextDecoder().decode(piece);
+    // The first step is done: everything runs, and the next one is under way.
+    if (pids.length > 0 || !told.includes("✓  1")) continue;
+    const [folder] = await readdir(dir.path);
+    const running = await readStandaloneFile(join(dir.path, folder ?? "", "cluster"));
+    pids = [running?.brain.pid ?? 0, ...(running?.agents ?? []).map((agent) => agent.pid)];
+    child.kill("SIGINT");
+  }
+  expect(await child.exited).toBe(1);
+  expect(JSON.parse(await new Response(child.stdout).text())).toMatchObject({ error: { code: "Cancelled" } });
+  expect(pids.length).toBe(7);
+  for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
+  expect(await readdir(dir.path)).toEqual([]);
+}, 60_000);

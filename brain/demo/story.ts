@@ -22,6 +22,9 @@ export interface StepRecord extends StepResult {
   error?: ReturnType<typeof toProblem>;
 }
 
+/** What mark, name, time and the lines between them take of the table's width. */
+const otherColumns = 36;
+
 export class Story {
   readonly steps: StepRecord[] = [];
   readonly #output: Output;
@@ -66,6 +69,7 @@ export class Story {
 
   /** The table at the end. */
   summary(): void {
+    const width = Math.max(40, this.#output.columns - otherColumns);
     this.#output.line();
     this.#output.table(
       ["", "step", "time", "result"],
@@ -73,7 +77,7 @@ export class Story {
         step.ok ? this.#output.paint("✓", "good") : this.#output.paint("✗", "bad"),
         step.name,
         secondsText(step.seconds),
-        step.text.length > 90 ? `${step.text.slice(0, 89)}…` : step.text,
+        step.text.length > width ? `${step.text.slice(0, width - 1)}…` : step.text,
       ]),
       { right: [2] },
     );
