@@ -11,7 +11,7 @@ import { ContextTable } from "./context-table.ts";
 import { HashSlots } from "./hash-slots.ts";
 
 export const rowWords = 9;
-export const rowsPerPage = 16_384;
+export const rowsPerPage = 4096;
 /** The most chunks of one pool: 400 million take 17 GB of memory. */
 export const chunksMax = 400_000_000;
 export const segmentBytesMax = 2 ** 30;
