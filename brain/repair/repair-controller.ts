@@ -22,6 +22,7 @@ export interface RepairOptions {
 const backoffMsMin = 1000;
 const backoffMsMax = 60_000;
 const blockedShownMax = 256;
+const planAgeMsMax = 30_000;
 
 interface Held {
   reason: string;
@@ -38,6 +39,8 @@ export class RepairController {
   #plan: RepairQueue = { queue: [], unrecoverable: [], spare: new Map(), waiting: 0 };
   #brake: string | undefined;
   #planDueMs = 0;
+  #plannedMs = 0;
+  #plannedOf = -1;
   #paused = false;
   #stopped = false;
   #observing: Promise<unknown> | undefined;
@@ -78,7 +81,7 @@ export class RepairController {
   /** Plans when due and starts what may start. Call it often. */
   tick(): void {
     const now = this.#services.context.clock.monotonicMs();
-    if (now >= this.#planDueMs) this.#replan(now);
+    if (now >= this.#planDueMs && this.#mayDiffer(now)) this.#replan(now);
     if (this.#paused || this.#stopped) return;
     for (const candidate of brakedQueue(this.#plan.queue, this.#brake)) {
       if (this.#running.size >= this.#options.concurrency) return;
@@ -105,9 +108,22 @@ export class RepairController {
     };
   }
 
+  /** Whether a new plan could say anything else: something changed, something waits for time, or the last one is old. */
+  #mayDiffer(now: number): boolean {
+    const { queue, unrecoverable, waiting } = this.#plan;
+    const open = queue.length + unrecoverable.length + waiting + this.#running.size > 0;
+    return (
+      open ||
+      this.#planDueMs === 0 ||
+      this.#plannedOf !== this.#services.catalogue.runs.version ||
+      now >= this.#plannedMs + planAgeMsMax
+    );
+  }
+
   #replan(now: number): void {
-    const { catalogue, standings, inventory } = this.#services;
-    this.#planDueMs = now + this.#options.replanMs;
+    const { catalogue, standings, inventory, context } = this.#services;
+    this.#plannedMs = now;
+    this.#plannedOf = catalogue.runs.version;
     this.#plan = planRepairs(catalogue.runs.all(), (pool) => standings.standing(pool));
     const nodes = [...inventory.nodes()];
     const counts = { total: nodes.length, offline: nodes.filter((n) => n.state === "Offline").length };
@@ -116,6 +132,8 @@ export class RepairController {
     this.#brake = brake;
     const queued = new Set(this.#plan.queue.map((c) => c.name));
     for (const name of this.#held.keys()) if (!queued.has(name)) this.#held.delete(name);
+    // With very many runs planning takes a while: a tenth of the time at most.
+    this.#planDueMs = now + Math.max(this.#options.replanMs, 10 * (context.clock.monotonicMs() - now));
     this.#wave.note(this.#plan.queue, new Set(this.#running.keys()));
     this.#observing ??= observeAll(this.#services)
       .catch((error) => this.#services.context.log.warn({ error: String(error) }, "stripe status not written"))
