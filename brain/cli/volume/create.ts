@@ -3,7 +3,7 @@ import { formatCode } from "@couchestor/common/code/code.ts";
 import { type Command, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
-import { sizeText } from "../text.ts";
+import { countText, sizeText } from "../text.ts";
 import { newVolumeName } from "./arguments.ts";
 import { shapeOf, shapeOptions } from "./shape.ts";
 
@@ -40,7 +40,7 @@ export const volumeCreate: Command = {
     const volume = await client.volume(name);
     context.output.result(volume, () =>
       context.output.line(
-        `volume ${name} created: ${sizeText(volume.sizeBytes)}, ${formatCode(volume.code)}, ${volume.runs.total} runs`,
+        `volume ${name} created: ${sizeText(volume.sizeBytes)}, ${formatCode(volume.code)}, ${countText(volume.runs.total, "run")}`,
       ),
     );
     return exitOk;
