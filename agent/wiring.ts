@@ -14,6 +14,7 @@ import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runti
 import { commit, version } from "@couchestor/common/runtime/version.ts";
 import { planRecovery } from "@couchestor/native-ffi/codec/recovery.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
+import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { fadviseDontNeed, flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
 import type { AgentConfig } from "./config.ts";
 import { brainClient } from "./heartbeat/brain-client.ts";
@@ -242,7 +243,7 @@ async function openPools(
   const { clock, log } = parts;
   const identities = new PoolIdentities(config.dataDir);
   await identities.load();
-  const open = poolOpener({ ...parts, nodeName: config.nodeName });
+  const open = poolOpener({ ...parts, nodeName: config.nodeName, openDevice: openDirectFile });
   const pools = new PoolRegistry({ nodeName: config.nodeName, specs: config.pools, open, identities, clock, log });
   shutdown.add("pools", 30_000, () => pools.close());
   const stop = new AbortController();

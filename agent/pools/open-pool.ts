@@ -5,7 +5,6 @@ import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
-import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import type { Log } from "../ports.ts";
 import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
 import type { BlockDevice } from "../store/medium.ts";
@@ -18,6 +17,17 @@ export interface OpenPoolParts {
   prng: Prng;
   checksum: Checksum;
   log: Log;
+  /** Opens a block device past the page cache. */
+  openDevice(path: string): Promise<DirectDevice>;
+}
+
+/** A block device whose reads may come short at its end. */
+export interface DirectDevice {
+  readonly sizeBytes: number;
+  read(into: Uint8Array, offset: number): Promise<number>;
+  write(buffers: readonly Uint8Array[], offset: number): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** Opens a pool; `mayCreate` allows to make one where nothing is. Throws an `AppError` that says why it can't. */
@@ -25,7 +35,7 @@ export type PoolOpener = (spec: PoolSpec, mayCreate: boolean) => Promise<PoolChu
 
 export function poolOpener(parts: OpenPoolParts): PoolOpener {
   return async (spec, mayCreate) => {
-    const medium = await mediumOf(spec, mayCreate);
+    const medium = await mediumOf(spec, mayCreate, parts.openDevice);
     const log = {
       info: (message: string, data: Record<string, unknown>) => parts.log.info(data, message),
       warn: (message: string, data: Record<string, unknown>) => parts.log.warn(data, message),
@@ -35,13 +45,18 @@ export function poolOpener(parts: OpenPoolParts): PoolOpener {
   };
 }
 
-async function mediumOf(spec: PoolSpec, mayCreate: boolean): Promise<MediumSpec> {
+async function mediumOf(
+  spec: PoolSpec,
+  mayCreate: boolean,
+  openDevice: OpenPoolParts["openDevice"],
+): Promise<MediumSpec> {
   const { path, poolName } = spec;
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw new AppError("Unavailable", `pool ${poolName}: ${path} can't be looked at: ${error.code}`, { cause: error });
   });
-  if (found?.isBlockDevice()) return { kind: "block", path, open: () => openDevice(path) };
+  if (found?.isBlockDevice())
+    return { kind: "block", path, open: async () => wholeReads(path, await openDevice(path)) };
   if (found !== undefined && !found.isDirectory()) {
     throw new AppError("FailedPrecondition", `pool ${poolName}: ${path} is neither a directory nor a block device`);
   }
@@ -61,8 +76,7 @@ async function isEmpty(path: string): Promise<boolean> {
   return names.every((name) => name === "lost+found" || name === "LOCK");
 }
 
-async function openDevice(path: string): Promise<BlockDevice> {
-  const file = await openDirectFile(path);
+function wholeReads(path: string, file: DirectDevice): BlockDevice {
   return {
     sizeBytes: file.sizeBytes,
     read: async (into, offset) => {
