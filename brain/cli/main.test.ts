@@ -123,7 +123,7 @@ describe("finding the brain", () => {
     );
     expect(await brainUrl({ dataDir: dir.path }, {})).toBe("http://127.0.0.1:5");
     await writeFile(join(dir.path, "standalone.json"), "{");
-    expect(brainUrl({ dataDir: dir.path }, {})).rejects.toThrow("is not JSON");
+    await expect(brainUrl({ dataDir: dir.path }, {})).rejects.toThrow("is not JSON");
   });
 });
 

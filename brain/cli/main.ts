@@ -100,6 +100,9 @@ function hintFor(error: unknown): string | undefined {
     const words = error.command.path.join(" ");
     return `usage: ${usageLine(error.command)}\n\`couchestor ${words} --help\` explains it`;
   }
+  if (isAppError(error, "Unavailable") && /certificate|handshake|TLS|ssl/i.test(error.message)) {
+    return "It speaks mutual TLS: give --tls-dir with the files of `couchestor cert init`.";
+  }
   if (isAppError(error, "Unavailable") && error.data["peer"] === "brain") {
     return "Is the brain running, and is this its admin address? A standalone writes it to standalone.json in its data folder.";
   }

@@ -130,7 +130,7 @@ describe("a cluster on one machine", () => {
   }, 30_000);
 
   test("a second standalone on the folder is refused", async () => {
-    expect(start()).rejects.toThrow("in use by another standalone");
+    await expect(start()).rejects.toThrow("in use by another standalone");
   });
 
   test("volumes come back from the disks alone when the brain's database is gone", async () => {
