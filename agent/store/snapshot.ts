@@ -35,6 +35,11 @@ export interface LoadedSnapshot {
   activeSegmentId: number | undefined;
 }
 
+/** What a payload of so many bytes is followed by, to a multiple of eight. */
+function paddingBytes(length: number): number {
+  return (8 - (length % 8)) % 8;
+}
+
 class SectionWriter {
   readonly #file: FileHandle;
   readonly #checksum: Checksum;
@@ -51,7 +56,7 @@ class SectionWriter {
     view.setUint32(0, sectionKind, true);
     setU64(view, 8, payload.byteLength);
     view.setUint32(4, this.#checksum.crc32c(payload, this.#checksum.crc32c(header)), true);
-    const padding = new Uint8Array((8 - (payload.byteLength % 8)) % 8);
+    const padding = new Uint8Array(paddingBytes(payload.byteLength));
     await this.#file.write([header, payload, padding], this.#offset);
     this.#offset += sectionHeaderBytes + payload.byteLength + padding.byteLength;
   }
@@ -230,13 +235,15 @@ async function* readSections(
     const length = view.getUint32(8, true);
     const long = view.getUint32(12, true) !== 0 || length > sectionBytesMax;
     if (long || offset + sectionHeaderBytes + length > sizeBytes) throw new Unusable("section length");
-    const payload = new Uint8Array(length);
-    if ((await file.read(payload, offset + sectionHeaderBytes)) !== length) throw new Unusable("cut short");
+    const padded = new Uint8Array(length + paddingBytes(length));
+    if ((await file.read(padded, offset + sectionHeaderBytes)) !== padded.byteLength) throw new Unusable("cut short");
+    if (padded.subarray(length).some((byte) => byte !== 0)) throw new Unusable("padding");
+    const payload = padded.subarray(0, length);
     const stored = view.getUint32(4, true);
     view.setUint32(4, 0, true);
     if (checksum.crc32c(payload, checksum.crc32c(header)) !== stored) throw new Unusable("CRC");
     yield { kind: view.getUint32(0, true), payload };
-    offset += sectionHeaderBytes + length + ((8 - (length % 8)) % 8);
+    offset += sectionHeaderBytes + padded.byteLength;
   }
 }
 

@@ -3,10 +3,14 @@ import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { BlockDevice } from "../medium.ts";
 
-/** Opens an existing file, of a length that is a multiple of 4096, as a block device. */
-export async function openFileBlockDevice(fileSystem: FileSystem, path: string): Promise<BlockDevice> {
+/** Opens an existing file as a block device; `deviceBytes` is for a device node, whose length is not its file's. */
+export async function openFileBlockDevice(
+  fileSystem: FileSystem,
+  path: string,
+  deviceBytes?: number,
+): Promise<BlockDevice> {
   const file = await fileSystem.open(path, "read-write");
-  const sizeBytes = await file.size();
+  const sizeBytes = deviceBytes ?? (await file.size());
   return {
     sizeBytes,
     async read(into, offset) {
