@@ -81,6 +81,8 @@ const checks: Record<string, () => Promise<void>> = {
     expectText(outcome, /isa-?l\D{0,12}2\.(3[1-9]|[4-9]\d)/i, "version");
     await mustSucceed([minimalRoot, binary(host), "codec-selftest"]);
   },
+  "the demo, by the compiled binary alone": async () =>
+    void (await mustSucceed([binary(host), "demo", "--size", "32MiB"])),
   "no native library anywhere: WebAssembly takes over and says so once": async () => {
     const file = join(root, `dist/couchestor-linux-${host}-without-libraries`);
     try {
