@@ -28,6 +28,7 @@ import { ActRunner } from "./mover/act-runner.ts";
 import { ByteBudget } from "./mover/byte-budget.ts";
 import { MapCache } from "./mover/map-cache.ts";
 import { NodePeers } from "./mover/node-peers.ts";
+import { PoolFinder } from "./mover/pool-finder.ts";
 import { StripeReader } from "./mover/stripe-reader.ts";
 import { agentMetrics } from "./observe/metrics.ts";
 import { PoolIdentities } from "./pools/identities.ts";
@@ -89,8 +90,9 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   const peers = new NodePeers({ nodeName, pools, checksum, clock, tls: () => tls.peers.material });
   const mover = { codec, checksum, plan: planRecovery, clock, log, peers };
   const maps = new MapCache({ brain, clock, log });
-  const reader = new StripeReader(mover, { maps, budget });
-  const acts = new ActRunner({ ...mover, budget }, { brain, nodeName, instanceUuid });
+  const finder = new PoolFinder({ nodeName, pools, clock, tls: () => tls.peers.material });
+  const reader = new StripeReader(mover, { maps, budget, finder });
+  const acts = new ActRunner({ ...mover, budget, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
   const core: Core = { config, parts, shutdown, tls, pools, brain, budget, maps, reader, acts, about };
 

@@ -1,5 +1,5 @@
 /** One agent for tests: a real pool, real listeners, faults on demand. */
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { ChunkKey } from "@couchestor/common/api/chunks.ts";
 import { type Listener, startListener } from "@couchestor/common/http/listener.ts";
@@ -16,8 +16,9 @@ import { ActRunner } from "../mover/act-runner.ts";
 import { ByteBudget } from "../mover/byte-budget.ts";
 import { MapCache } from "../mover/map-cache.ts";
 import { NodePeers } from "../mover/node-peers.ts";
+import { PoolFinder } from "../mover/pool-finder.ts";
 import { type RemotePeerLimits, remotePeerLimits } from "../mover/remote-chunk-peer.ts";
-import { StripeReader } from "../mover/stripe-reader.ts";
+import { StripeReader, stripeReaderLimits } from "../mover/stripe-reader.ts";
 import { agentMetrics } from "../observe/metrics.ts";
 import { PoolIdentities } from "../pools/identities.ts";
 import { poolOpener } from "../pools/open-pool.ts";
@@ -47,6 +48,8 @@ export class TestAgent {
   online = true;
   /** Takes requests and never answers. */
   hung = false;
+  /** What is served, as `METHOD /path/{parameter}`. */
+  readonly routes: { cluster: string[]; admin: string[] };
   readonly #cluster: Listener;
   readonly #admin: Listener;
 
@@ -58,7 +61,7 @@ export class TestAgent {
     const specs = [{ poolName: "p", path: join(path, "p"), labels: {} }];
     const identities = new PoolIdentities(path);
     const pools = new PoolRegistry({ ...parts, nodeName, specs, open, identities, retryMs: 20 });
-    await (await import("node:fs/promises")).mkdir(path, { recursive: true });
+    await mkdir(path, { recursive: true });
     await pools.start();
     await pools.adopt(clusterUuid);
     return new TestAgent(options, pools);
@@ -81,9 +84,12 @@ export class TestAgent {
     });
     const mover = { ...coding, ...base, peers };
     this.maps = new MapCache({ brain, ...base });
-    this.reader = new StripeReader(mover, { maps: this.maps, budget: this.budget });
+    const finder = new PoolFinder({ nodeName, pools, clock: systemClock, tls: () => undefined });
+    // An absent chunk always has the map asked for anew.
+    const readerLimits = { ...stripeReaderLimits, mapBelievedMs: 0 };
+    this.reader = new StripeReader(mover, { maps: this.maps, budget: this.budget, finder }, readerLimits);
     const instanceUuid = systemPrng.uuid();
-    this.acts = new ActRunner({ ...mover, budget: this.budget }, { brain, nodeName, instanceUuid });
+    this.acts = new ActRunner({ ...mover, budget: this.budget, finder }, { brain, nodeName, instanceUuid });
     const version = { version: "0", commit: "0", protocolVersion: 1, codec: "typescript", nodeName, instanceUuid };
     const metrics = agentMetrics({
       nodeName,
@@ -104,6 +110,9 @@ export class TestAgent {
       poolInfos: () => pools.infos(),
     });
     const admin = adminApp({ ...app, listener: "admin", maps: this.maps, reader: this.reader });
+    const routesOf = (app: typeof cluster) =>
+      app.routes.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
+    this.routes = { cluster: routesOf(cluster), admin: routesOf(admin) };
     const listen = (name: string, serve: typeof cluster) =>
       startListener({
         name,
