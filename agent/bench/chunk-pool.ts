@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ChunkKey, DeleteRequest } from "@couchestor/common/api/chunks.ts";
+import type { ChunkKey } from "@couchestor/common/api/chunks.ts";
 import { zeroUuid } from "@couchestor/common/api/primitives.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
@@ -54,12 +54,6 @@ export function keyOf(no: number): ChunkKey {
     encodeEpoch: 2 ** 32,
     encodeAct: 1 + Math.floor(no / (shards * 1024)),
   };
-}
-
-/** A request that deletes chunks by number. */
-export function deleteOf(nos: readonly number[]): DeleteRequest {
-  const names = nos.map((no) => ({ ...keyOf(no), putEpoch: 2 ** 32, putAct: 1 }));
-  return { orderedBy: { epoch: 2 ** 32, actNo: 1 }, reason: "garbage", names };
 }
 
 /** Makes images of chunks that all hold the same random data under names of their own. */

@@ -211,5 +211,3 @@ export async function until(condition: () => boolean): Promise<void> {
     await systemClock.sleep(2);
   }
 }
-
-export { log as testLog };
