@@ -71,7 +71,7 @@ export class HeartbeatLoop {
       const answer = await brain.heartbeat(nodeName, sent);
       this.#lastAnswerMs = clock.monotonicMs();
       const everyMs = Math.min(everyMsMax, Math.max(everyMsMin, answer.heartbeatEveryMs));
-      this.#everyMs = sent.pools.some((pool) => pool.clusterUuid === zeroUuid)
+      this.#everyMs = sent.pools.some((pool) => pool.clusterUuid === zeroUuid && pool.state !== "Failed")
         ? Math.min(everyMs, joiningEveryMs)
         : everyMs;
       if (this.#failing !== undefined) log.info({}, "the brain answers again");
