@@ -83,12 +83,7 @@ export function getU64(view: DataView, offset: number, field: string): number {
 
 /** Writes a UUID's sixteen bytes. */
 export function setUuid(into: Uint8Array, offset: number, uuid: string): void {
-  let at = offset;
-  for (let i = 0; i < 36; i++) {
-    if (i === 8 || i === 13 || i === 18 || i === 23) continue;
-    into[at++] = Number.parseInt(uuid.slice(i, i + 2), 16);
-    i++;
-  }
+  Buffer.from(into.buffer, into.byteOffset + offset, 16).write(uuid.replaceAll("-", ""), "hex");
 }
 
 /** Reads sixteen bytes as a UUID in lower case. */
@@ -97,11 +92,14 @@ export function getUuid(from: Uint8Array, offset: number): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** Throws unless bytes `from` … `to` are zero. */
+const zeros = new Uint8Array(headerBytesMax);
+
+/** Throws unless bytes `from` … `to` are zero; they are at most `headerBytesMax`. */
 export function checkZero(bytes: Uint8Array, from: number, to: number, field: string): void {
-  for (let i = from; i < to; i++) {
-    if (bytes[i] !== 0) throw corrupt(field, `byte ${i} = ${bytes[i]}`, "0");
-  }
+  const part = bytes.subarray(from, to);
+  if (Buffer.compare(part, zeros.subarray(0, part.byteLength)) === 0) return;
+  const at = part.findIndex((byte) => byte !== 0);
+  throw corrupt(field, `byte ${from + at} = ${part[at]}`, "0");
 }
 
 /** Rounds up to whole 4 KiB. */
