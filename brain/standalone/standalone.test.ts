@@ -131,6 +131,9 @@ describe("a cluster on one machine", () => {
 
   test("a second standalone on the folder is refused", async () => {
     await expect(start()).rejects.toThrow("in use by another standalone");
+    const child = Bun.spawnSync([...program, "standalone", "--data-dir", join(dir.path, "data"), "--json"]);
+    expect(child.exitCode).toBe(2);
+    expect(JSON.parse(child.stdout.toString())).toMatchObject({ error: { code: "FailedPrecondition" } });
   });
 
   test("volumes come back from the disks alone when the brain's database is gone", async () => {

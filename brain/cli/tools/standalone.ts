@@ -1,5 +1,6 @@
 /** `couchestor standalone` */
-import { type Command, exitFailed, exitOk } from "../command.ts";
+import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { type Command, exitFailed, exitOk, exitUsage } from "../command.ts";
 import { paintState } from "../output.ts";
 import { UsageError } from "../parse.ts";
 import { secondsText } from "../progress.ts";
@@ -62,7 +63,13 @@ export const standalone: Command = {
       repairRate: args.text("repair-rate"),
       logFormat: logFormat === "json" ? "json" : "text",
       onNote: (text) => output.note(text),
+    }).catch((error: unknown) => {
+      // In use by another: refused, as a daemon does it.
+      if (!isAppError(error, "FailedPrecondition")) throw error;
+      output.failure(error);
+      return undefined;
     });
+    if (running === undefined) return exitUsage;
     try {
       const members = [running.brain, ...running.agents];
       const { brainUrl, readySeconds } = running;
