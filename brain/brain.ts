@@ -50,7 +50,7 @@ export class Brain {
     const inventory = new Inventory(context, cluster, options);
     const catalogue = new Catalogue(context.store);
     const orders = new ChunkOrders(context, inventory);
-    const committedBefore = (act: ActId) => isCommitted(catalogue, act);
+    const committedBefore = (act: ActId, runName?: string) => isCommitted(catalogue, act, runName);
     this.services = {
       context,
       cluster,
@@ -156,8 +156,12 @@ export class Brain {
   }
 }
 
-async function isCommitted(catalogue: Catalogue, act: ActId): Promise<boolean> {
-  const volume = catalogue.volumeByUuid(act.volumeUuid);
-  if (!volume) return false;
-  return (await catalogue.freshRuns(volume)).some((run) => alreadyCommitted(run.spec, act));
+/**
+ * Whether the store names the act as committed. Which run an act of an earlier process wrote to is looked up in memory, and the answer read from the store.
+ * What another brain committed since this one started is not in memory; its mover hears that the act does not count, and asks again for what it needs.
+ */
+async function isCommitted(catalogue: Catalogue, act: ActId, runName?: string): Promise<boolean> {
+  const names = runName === undefined ? catalogue.runs.naming(act) : [runName];
+  const runs = await Promise.all(names.map((name) => catalogue.freshRun(name)));
+  return runs.some((run) => run !== undefined && alreadyCommitted(run.spec, act));
 }

@@ -36,6 +36,9 @@ export class FakeFleet implements AgentPort {
   clusterUuid = zeroUuid;
   fault: (call: Call, nodeName: string) => Fault = () => undefined;
   readonly deletedNames: string[] = [];
+  /** Pools that heartbeat as if all were well but take no chunk. */
+  readonly refusing = new Set<string>();
+  capacityBytes = 2 ** 40;
 
   constructor(nodes: number, poolsPerNode = 2) {
     for (let i = 1; i <= nodes; i++) this.addNode(`n${i}`, poolsPerNode);
@@ -60,9 +63,9 @@ export class FakeFleet implements AgentPort {
       labels: {},
       state: pool.state,
       clusterUuid: this.clusterUuid,
-      capacityBytes: 2 ** 40,
+      capacityBytes: this.capacityBytes,
       usedBytes: 0,
-      freeBytes: 2 ** 40,
+      freeBytes: this.capacityBytes,
       liveBytes: 0,
       chunkCount: pool.chunks.size,
     }));
@@ -126,10 +129,12 @@ export class FakeFleet implements AgentPort {
     const puts = task.kind === "scrub" ? [] : task.kind === "encode" ? encodePuts(task) : rebuildPuts(task);
     let done = 0;
     let failed = false;
+    let refusedBy: string | undefined;
     for (const { target, info } of puts) {
       if (done >= chunksMax) return undefined;
       const at = this.pool(target.poolUuid);
-      if (!at.node.alive) failed = true;
+      if (this.refusing.has(target.poolUuid)) refusedBy ??= target.poolUuid;
+      else if (!at.node.alive) failed = true;
       else at.pool.chunks.set(nameOf(info), info);
       done++;
     }
@@ -144,7 +149,8 @@ export class FakeFleet implements AgentPort {
       nodeName: node.name,
       instanceUuid: node.instanceUuid,
       kind: task.kind,
-      outcome: failed ? "failed" : "done",
+      outcome: failed || refusedBy ? "failed" : "done",
+      ...(refusedBy ? { error: { code: "ReadOnly", message: "refused", data: { poolUuid: refusedBy } } } : {}),
       counts: { stripes, chunksRead: 0, chunksPut: done, bytesRead: 0, bytesWritten: done * 4096 },
       ...(task.kind === "encode" ? { contentSha256: "ab".repeat(32) } : {}),
       ...(task.kind === "scrub" ? { findings: this.#scrub(task) } : {}),

@@ -18,7 +18,12 @@ export async function createVolume(services: Services, request: CreateVolume): P
   const spec = volumeSpecOf(request, context.prng.uuid());
   const clusterUuid = cluster.require();
   const volume = newVolume(request, spec, context.prng.uuid(), zeroUuid);
-  placeRun(topologyOf(inventory, clusterUuid), volume, { ...runExtent(spec, 0), code: spec.code }, []);
+  placeRun(
+    topologyOf(inventory, services.acts.reservations, clusterUuid),
+    volume,
+    { ...runExtent(spec, 0), code: spec.code },
+    [],
+  );
   const created = await catalogue.createVolume(volume);
   context.log.info({ volume: request.name, volumeUuid: spec.volumeUuid, sizeBytes: spec.sizeBytes }, "volume created");
   return finishCreation(services, created);
