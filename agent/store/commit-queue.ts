@@ -19,6 +19,7 @@ import { isNoSpace } from "./pool-health.ts";
 import type { Place } from "./pool-map.ts";
 import { verifyRecords, verifyWindow } from "./record-verify.ts";
 import type { SegmentLog } from "./segment-log.ts";
+import { joinAdjacent, WriteArena } from "./write-arena.ts";
 
 export interface Planned<T> {
   /** What to write at the place given; empty if there is nothing to write after all. */
@@ -32,8 +33,11 @@ export interface LogOperation<T> {
   bytes: number;
   /** Chunks that it puts or deletes, as text: two operations on one chunk never share a group. */
   names: readonly string[];
-  /** Called in its turn, with the index as all before it left it. May throw: that fails this operation alone. */
-  plan(place: Place): Planned<T>;
+  /**
+   * Called in its turn, with the index as all before it left it. May throw: that fails this operation alone. `arena` is memory for what it
+   * writes; anything else that it gives to be written must stay as it is until it is answered.
+   */
+  plan(place: Place, arena: WriteArena): Planned<T>;
 }
 
 interface Waiting {
@@ -64,6 +68,7 @@ export class CommitQueue {
   /** The group that is being synced and read back. Its names are not touched meanwhile, since the index does not know of it yet. */
   #finishing: { names: ReadonlySet<string>; done: Promise<void> } | undefined;
   #window: Uint8Array | undefined;
+  readonly #arena = new WriteArena();
 
   constructor(pool: Pool, log: SegmentLog) {
     this.#pool = pool;
@@ -150,6 +155,7 @@ export class CommitQueue {
   async #write(group: Group): Promise<void> {
     const { taken, members } = group;
     const first = await this.#placeFor(taken);
+    this.#arena.reset(); // the group before is written
     let offset = first.offset;
     const buffers: Uint8Array[] = [];
     for (const [i, waiting] of taken.entries()) {
@@ -157,7 +163,7 @@ export class CommitQueue {
         this.#waiting.unshift(...taken.splice(i));
         break;
       }
-      const planned = plan(waiting, { segmentId: first.segmentId, offset });
+      const planned = plan(waiting, { segmentId: first.segmentId, offset }, this.#arena);
       if (!planned) continue;
       const lengthBytes = planned.buffers.reduce((sum, buffer) => sum + buffer.byteLength, 0);
       members.push({ ...waiting, planned, lengthBytes });
@@ -166,7 +172,7 @@ export class CommitQueue {
     }
     if (buffers.length === 0) return;
     try {
-      await this.#pool.medium.write(first.segmentId, buffers, first.offset);
+      await this.#pool.medium.write(first.segmentId, joinAdjacent(buffers), first.offset);
     } catch (error) {
       await this.#cutOff(first, error);
       throw error;
@@ -239,9 +245,9 @@ export class CommitQueue {
 }
 
 /** A plan that throws fails its own operation only. */
-function plan(waiting: Waiting, place: Place): Planned<unknown> | undefined {
+function plan(waiting: Waiting, place: Place, arena: WriteArena): Planned<unknown> | undefined {
   try {
-    return waiting.operation.plan(place);
+    return waiting.operation.plan(place, arena);
   } catch (error) {
     waiting.reject(error);
     return undefined;

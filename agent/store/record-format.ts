@@ -86,10 +86,20 @@ export function setUuid(into: Uint8Array, offset: number, uuid: string): void {
   Buffer.from(into.buffer, into.byteOffset + offset, 16).write(uuid.replaceAll("-", ""), "hex");
 }
 
+/** UUIDs read lately: the same few come again in every header, and making the text anew costs more than all the rest of it. */
+const uuidsRead: { bytes: Uint8Array; text: string }[] = [];
+const uuidSlots = 64;
+
 /** Reads sixteen bytes as a UUID in lower case. */
 export function getUuid(from: Uint8Array, offset: number): string {
-  const hex = Buffer.from(from.buffer, from.byteOffset + offset, 16).toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const bytes = from.subarray(offset, offset + 16);
+  const slot = ((bytes[0] ?? 0) ^ (bytes[5] ?? 0) ^ (bytes[15] ?? 0)) % uuidSlots;
+  const known = uuidsRead[slot];
+  if (known && Buffer.compare(known.bytes, bytes) === 0) return known.text;
+  const hex = Buffer.from(bytes).toString("hex");
+  const text = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  if (bytes.byteLength === 16) uuidsRead[slot] = { bytes: bytes.slice(), text };
+  return text;
 }
 
 const zeros = new Uint8Array(headerBytesMax);
