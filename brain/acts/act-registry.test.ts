@@ -83,8 +83,8 @@ test("an act that is committed before its mover's acceptance is known does not f
     throw new AppError("Timeout", "no answer", { retryable: false });
   };
   t.fleet.kill("n1");
-  await t.until(() => t.states("v1").every((s) => s === "Healthy") && t.brain.repair.status().running === 0, "rebuild");
-  expect(t.brain.repair.status().blocked).toEqual([]);
+  await t.until(() => t.brain.repair.status().stripesDone === 4, "the rebuild");
+  expect(t.brain.repair.status()).toMatchObject({ blocked: [], running: 0 });
   expect(await t.allReadable("v1")).toBe(true);
 });
 
