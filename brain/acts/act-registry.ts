@@ -8,29 +8,11 @@ import { toAppError } from "@couchestor/common/errors/http.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { BrainContext } from "../ports.ts";
 import { ActAnswers } from "./act-answers.ts";
+import { type ActLimits, actLimits } from "./act-limits.ts";
 import { type ActEnd, type ActOrder, type ActRecord, failureOf, newRecord } from "./act-record.ts";
 import type { ChunkOrders } from "./chunk-orders.ts";
 import { FailedTargets } from "./failed-targets.ts";
 import { Reservations } from "./reservations.ts";
-
-export interface ActLimits {
-  /** An act that moves nothing for this long is dropped. */
-  stallMsMax: number;
-  /** Heartbeats without the act, sent after the mover accepted it, until it counts as lost. */
-  missedBeatsMax: number;
-  /** Attempts to hand an act over. */
-  startAttemptsMax: number;
-  activeMax: number;
-  /** Answers kept for movers that report again. */
-  answersMax: number;
-}
-export const actLimits: ActLimits = {
-  stallMsMax: 60_000,
-  missedBeatsMax: 2,
-  startAttemptsMax: 3,
-  activeMax: 4096,
-  answersMax: 10_000,
-};
 
 export class ActRegistry {
   readonly #context: BrainContext;
