@@ -75,6 +75,12 @@ export class Sweeper {
       const report = await sweepPool(this.#services, this.#tombstones, poolUuid, this.#abort.signal);
       this.#reports.set(poolUuid, report);
       await this.#tombstones.swept(poolUuid, stones);
+      if (report.unproven > 0) {
+        log.warn(
+          { poolUuid, unproven: report.unproven },
+          "chunks are kept though no map names them: what the maps name instead was not found intact, or was never written",
+        );
+      }
       if (report.deleted + report.foreign > 0) log.info({ poolUuid, ...report }, "pool swept");
     } catch (error) {
       if (!this.#abort.signal.aborted)

@@ -1,5 +1,5 @@
 /** The agents' cluster API over HTTP: `AgentPort` for the real world. One client an agent, so that one that is down slows nobody else. */
-import { deleteAnswerSchema, listAnswerSchema } from "@couchestor/common/api/chunks.ts";
+import { deleteAnswerSchema, listAnswerSchema, verifyAnswerSchema } from "@couchestor/common/api/chunks.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { createClient, type HttpClient } from "@couchestor/common/http/client.ts";
 import { type PolicySettings, policies } from "@couchestor/common/resilience/policies.ts";
@@ -40,6 +40,12 @@ export function httpAgents(tls: () => TlsMaterial | undefined): AgentPort {
     deleteChunks(url, poolUuid, request) {
       return client(url, "delete").json("POST", `/v1/pools/${poolUuid}/chunks/delete`, deleteAnswerSchema, {
         body: request,
+      });
+    },
+    verifyChunks(url, poolUuid, names) {
+      return client(url, "verify").json("POST", `/v1/pools/${poolUuid}/chunks/verify`, verifyAnswerSchema, {
+        body: { names },
+        idempotent: true,
       });
     },
     listChunks(url, poolUuid, page) {

@@ -1,6 +1,6 @@
 /** Agents in memory for the brain's tests: they keep chunk names, run acts when told to, and fail on demand (unreachable, answer lost, killed halfway). */
 import { type ActDone, type ActTask, actKey, type ScrubTask } from "@couchestor/common/api/acts.ts";
-import type { ChunkInfo } from "@couchestor/common/api/chunks.ts";
+import type { ChunkInfo, ChunkName, VerifyAnswer } from "@couchestor/common/api/chunks.ts";
 import type { ShardLocation } from "@couchestor/common/api/maps.ts";
 import type { Heartbeat, PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { protocolVersion, zeroUuid } from "@couchestor/common/api/primitives.ts";
@@ -188,6 +188,14 @@ export class FakeFleet implements AgentPort {
     });
   }
 
+  async verifyChunks(url: string, poolUuid: string, names: Parameters<AgentPort["verifyChunks"]>[2]) {
+    return this.#deliver("verifyChunks", url, (node) => {
+      const pool = node.pools.get(poolUuid);
+      if (!pool) throw new AppError("NotFound", "no such pool");
+      return { results: names.map((name) => verified(pool, name)) };
+    });
+  }
+
   async listChunks(url: string, poolUuid: string, page: Parameters<AgentPort["listChunks"]>[2]) {
     return this.#deliver("listChunks", url, (node) => {
       const pool = node.pools.get(poolUuid);
@@ -250,4 +258,10 @@ export class FakeFleet implements AgentPort {
     if (!at.pool.chunks.has(name)) return "absent";
     return at.pool.corrupt.has(name) ? "corrupt" : "ok";
   }
+}
+
+function verified(pool: FakePool, name: ChunkName): VerifyAnswer["results"][number] {
+  const info = pool.chunks.get(nameOf(name));
+  if (!info) return { state: "absent" };
+  return { state: pool.corrupt.has(nameOf(name)) ? "corrupt" : "ok", info };
 }
