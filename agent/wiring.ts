@@ -25,7 +25,7 @@ import { imageBytesMax } from "./http/chunk-routes.ts";
 import { clusterApp, type VersionAnswer } from "./http/cluster-app.ts";
 import { healthApp, metricsApp } from "./http/probe-apps.ts";
 import { ActRunner } from "./mover/act-runner.ts";
-import { ByteBudget } from "./mover/byte-budget.ts";
+import { type MemoryBudgets, memoryBudgets } from "./mover/byte-budget.ts";
 import { MapCache } from "./mover/map-cache.ts";
 import { NodePeers } from "./mover/node-peers.ts";
 import { PoolFinder } from "./mover/pool-finder.ts";
@@ -86,15 +86,15 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
 
   const pools = await openPools(config, { ...parts, fileSystem, checksum }, shutdown);
   const brain = brainClient(config.brainUrl, () => tls.peers.material);
-  const budget = new ByteBudget(config.memoryBudgetBytes);
+  const memory = memoryBudgets(config.memoryBudgetBytes);
   const peers = new NodePeers({ nodeName, pools, checksum, clock, tls: () => tls.peers.material });
   const mover = { codec, checksum, plan: planRecovery, clock, log, peers };
   const maps = new MapCache({ brain, clock, log });
   const finder = new PoolFinder({ nodeName, pools, clock, tls: () => tls.peers.material });
-  const reader = new StripeReader(mover, { maps, budget, finder });
-  const acts = new ActRunner({ ...mover, budget, finder }, { brain, nodeName, instanceUuid });
+  const reader = new StripeReader(mover, { maps, budget: memory.moving, finder });
+  const acts = new ActRunner({ ...mover, budget: memory.moving, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
-  const core: Core = { config, parts, shutdown, tls, pools, brain, budget, maps, reader, acts, about };
+  const core: Core = { config, parts, shutdown, tls, pools, brain, memory, maps, reader, acts, about };
 
   const heartbeat = heartbeatOf(core, () => ({
     clusterUrl: advertised(listeners.cluster, config.advertiseHost),
@@ -125,7 +125,7 @@ interface Core {
   tls: Record<"cluster" | "admin" | "peers", WatchedTls>;
   pools: PoolRegistry;
   brain: BrainPort;
-  budget: ByteBudget;
+  memory: MemoryBudgets;
   maps: MapCache;
   reader: StripeReader;
   acts: ActRunner;
@@ -156,7 +156,7 @@ function heartbeatOf(core: Core, urls: () => Pick<Heartbeat, "clusterUrl" | "adm
 }
 
 function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "health" | "cluster" | "admin", Listener> {
-  const { config, parts, pools, budget, maps, reader, acts, tls, about } = core;
+  const { config, parts, pools, memory, maps, reader, acts, tls, about } = core;
   const { clock, log } = parts;
   const metrics = agentMetrics({
     nodeName: about.nodeName,
@@ -165,7 +165,7 @@ function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "he
     stores: () => pools.stores(),
     acts: () => acts,
     reads: () => reader.counts,
-    memory: () => budget,
+    memory: () => memory,
     brainAnsweredMsAgo: () => heartbeat.answeredMsAgo,
   });
   const health = {
@@ -181,7 +181,14 @@ function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "he
   const app = (listener: string) => ({ listener, clock, log, metrics });
   const listen = listenWith(parts, core.shutdown);
   const probe = { bodyBytesMax: probeBodyBytesMax };
-  const clusterParts = { ...app("cluster"), pools, budget, acts, poolInfos: () => pools.infos(), version: about };
+  const clusterParts = {
+    ...app("cluster"),
+    pools,
+    budget: memory.serving,
+    acts,
+    poolInfos: () => pools.infos(),
+    version: about,
+  };
   const adminParts = { ...app("admin"), acts, maps, reader, version: about };
   return {
     metrics: listen("metrics", config.metricsListen, metricsApp(app("metrics"), metrics.registry), probe),

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { TestCluster } from "../testing/test-cluster.ts";
 import { ByteBudget } from "./byte-budget.ts";
 
 const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -49,4 +50,14 @@ test("one who gives up leaves the line to the others; more than all counts as al
   held();
   (await next)();
   expect(budget.usedBytes).toBe(0);
+});
+
+test("agents that are full of their own stripes still take and hand out each other's chunks", async () => {
+  await using cluster = await TestCluster.create({ agents: 3, code: { family: "rs", k: 2, m: 1 } });
+  const full = await Promise.all(
+    [1, 2].map((index) => cluster.agent(index).budget.acquire(Number.MAX_SAFE_INTEGER, "foreground")),
+  );
+  await cluster.write(cluster.agent(0));
+  expect(await cluster.read(cluster.agent(0))).toEqual(cluster.content);
+  for (const release of full) release();
 });

@@ -13,7 +13,7 @@ import { typescriptCodec } from "@couchestor/native-ffi/codec/typescript-codec.t
 import { adminApp } from "../http/admin-app.ts";
 import { clusterApp } from "../http/cluster-app.ts";
 import { ActRunner } from "../mover/act-runner.ts";
-import { ByteBudget } from "../mover/byte-budget.ts";
+import { type ByteBudget, type MemoryBudgets, memoryBudgets } from "../mover/byte-budget.ts";
 import { MapCache } from "../mover/map-cache.ts";
 import { NodePeers } from "../mover/node-peers.ts";
 import { PoolFinder } from "../mover/pool-finder.ts";
@@ -42,6 +42,8 @@ export class TestAgent {
   readonly acts: ActRunner;
   readonly reader: StripeReader;
   readonly maps: MapCache;
+  readonly memory: MemoryBudgets;
+  /** Of what it moves. */
   readonly budget: ByteBudget;
   readonly poolPath: string;
   /** What the map says. */
@@ -73,7 +75,8 @@ export class TestAgent {
     this.nodeName = nodeName;
     this.pools = pools;
     this.poolPath = join(path, "p");
-    this.budget = new ByteBudget(64 * 2 ** 20);
+    this.memory = memoryBudgets(64 * 2 ** 20);
+    this.budget = this.memory.moving;
     const peers = new NodePeers({
       nodeName,
       pools,
@@ -98,7 +101,7 @@ export class TestAgent {
       stores: () => pools.stores(),
       acts: () => this.acts,
       reads: () => this.reader.counts,
-      memory: () => this.budget,
+      memory: () => this.memory,
       brainAnsweredMsAgo: () => undefined,
     });
     const app = { ...base, metrics, acts: this.acts, version };
@@ -106,7 +109,7 @@ export class TestAgent {
       ...app,
       listener: "cluster",
       pools,
-      budget: this.budget,
+      budget: this.memory.serving,
       poolInfos: () => pools.infos(),
     });
     const admin = adminApp({ ...app, listener: "admin", maps: this.maps, reader: this.reader });
