@@ -44,6 +44,21 @@ describe("inventory", () => {
       });
     }));
 
+  test("a pool that its node no longer reports is named, with the time until repair replaces it, until it is back", () =>
+    withBrain(async (t) => {
+      const { pools } = t.fleet.node("n1");
+      const [uuid, pool] = [...pools][0] ?? [];
+      if (uuid === undefined || pool === undefined) throw new Error("no pool");
+      pools.delete(uuid);
+      await t.pass(500);
+      const { waiting } = t.brain.repair.status();
+      expect(waiting).toMatchObject([{ nodeName: "n1", poolName: "p1" }]);
+      expect(waiting[0]?.repairInSeconds).toBeGreaterThan(0);
+      pools.set(uuid, pool);
+      await t.pass(500);
+      expect(t.brain.repair.status().waiting).toEqual([]);
+    }));
+
   test("a wall clock that jumps back by a year takes no node offline and keeps none online", () =>
     withBrain(async (t) => {
       t.clock.jumpWall(-365 * 86_400_000);
