@@ -67,7 +67,7 @@ export class Brain {
     this.repair = new RepairController(this.services, options.repair);
     this.scrubs = new ScrubController(this.services, options.scrub);
     this.sweeper = new Sweeper(this.services, this.tombstones, options.sweep);
-    this.recovery = new Recovery(this.services);
+    this.recovery = new Recovery(this.services, this.tombstones);
     this.unfinished = new UnfinishedVolumes(this.services);
   }
 

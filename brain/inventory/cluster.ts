@@ -12,15 +12,18 @@ import type { BrainContext } from "../ports.ts";
 
 export interface ClusterSpec {
   clusterUuid: string;
+  /** An administrator said that no new repair shall start. Absent: false. */
+  repairPaused?: boolean | undefined;
 }
 export const clusterKind: ResourceKind<ClusterSpec, Record<string, never>> = {
   kind: "Cluster",
   plural: "clusters",
   shortNames: [],
-  spec: z.strictObject({ clusterUuid: uuidSchema }),
+  spec: z.strictObject({ clusterUuid: uuidSchema, repairPaused: z.boolean().optional() }),
   status: z.strictObject({}) as unknown as z.ZodType<Record<string, never>>,
 };
 const objectName = "cluster";
+const swapAttemptsMax = 16;
 
 /** `fresh`: nothing known yet. `unclaimed`: pools carry an identity that the database does not know. */
 export type ClusterState = "claimed" | "fresh" | "unclaimed";
@@ -30,6 +33,7 @@ export class ClusterIdentity {
   /** How long after the first heartbeat a new identity may be made: every agent that runs has spoken by then. */
   readonly #settleMs: number;
   #uuid: string | undefined;
+  #repairPaused = false;
   #seen = new Set<string>();
   #volumesWithoutCluster = false;
   #firstHeardMs: number | undefined;
@@ -44,6 +48,7 @@ export class ClusterIdentity {
   async load(): Promise<void> {
     const object = await this.#context.store.get(clusterKind, objectName);
     this.#uuid = object?.spec.clusterUuid;
+    this.#repairPaused = object?.spec.repairPaused ?? false;
     if (!object) this.#volumesWithoutCluster = (await this.#context.store.list(ecVolumeKind)).items.length > 0;
   }
 
@@ -54,6 +59,31 @@ export class ClusterIdentity {
   get state(): ClusterState {
     if (this.#uuid) return "claimed";
     return this.#seen.size > 0 || this.#volumesWithoutCluster ? "unclaimed" : "fresh";
+  }
+
+  get repairPaused(): boolean {
+    return this.#repairPaused;
+  }
+
+  /** Durable on return: it holds for this brain and the next ones. `FailedPrecondition` while there is no cluster. */
+  async setRepairPaused(repairPaused: boolean): Promise<void> {
+    const { store } = this.#context;
+    for (let attempt = 0; attempt < swapAttemptsMax; attempt++) {
+      const object = await store.get(clusterKind, objectName);
+      if (!object) {
+        this.require();
+        throw new AppError("Unavailable", "the store lost the cluster's object; restart the brain");
+      }
+      try {
+        const same = (object.spec.repairPaused ?? false) === repairPaused;
+        if (!same) await store.update(clusterKind, { ...object, spec: { ...object.spec, repairPaused } });
+        this.#repairPaused = repairPaused;
+        return;
+      } catch (error) {
+        if (!isAppError(error, "Conflict")) throw error;
+      }
+    }
+    throw new AppError("Unavailable", "the cluster's object changed while it was being written; try again");
   }
 
   /** Identities that pools carry while this brain has none. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { silentLog } from "../ports.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 
 function refusal(run: () => unknown): string {
@@ -105,12 +106,16 @@ describe("inventory", () => {
 
   test("agents of another cluster are refused; a single disk of another one is left out", () =>
     withBrain(async (t) => {
+      const warnings: string[] = [];
+      t.log = { ...silentLog, warn: (_fields, message) => void warnings.push(message) };
+      await t.crash();
       const beat = t.fleet.heartbeatOf(t.fleet.node("n1"));
       const foreign = beat.pools.map((p) => ({ ...p, clusterUuid: t.fleet.prng.uuid() }));
       expect(refusal(() => t.brain.heartbeat("n1", { ...beat, pools: foreign }))).toStartWith("WrongCluster");
       const [bad] = foreign;
       const [, good] = beat.pools;
-      t.brain.heartbeat("n1", { ...beat, pools: [bad, good] });
+      for (let i = 0; i < 3; i++) t.brain.heartbeat("n1", { ...beat, pools: [bad, good] });
+      expect(warnings.filter((text) => text.includes("pool of another cluster")).length).toBe(1);
       expect(t.brain.services.inventory.node("n1")?.heartbeat?.pools).toEqual([good] as never);
     }));
 
