@@ -17,9 +17,15 @@ const rounds = 3;
 const sizeBytes = parseBytes(process.env["COUCHESTOR_BENCH_SIZE"] ?? "1GiB", "COUCHESTOR_BENCH_SIZE");
 const idleMs = 3_000;
 
+const sizeName = formatBytes(sizeBytes).replace(" ", "");
+
 export const clusterBenches: readonly Bench[] = [
-  { name: "cluster/start", run: start },
-  { name: "cluster/transfer", run: transfer },
+  { lines: [`cluster.ready.${agentCount}-agents`, "cluster.agent-rss-idle"], run: start },
+  {
+    lines: ["cluster.ready.1-agent"],
+    run: async () => [{ bench: "cluster.ready.1-agent", ours: await readyAlone(), unit: "s" }],
+  },
+  { lines: [`cluster.import.${sizeName}`, `cluster.export.${sizeName}`], run: transfer },
 ];
 
 /** Start to ready, and what an agent takes when it has nothing to do. */
@@ -29,26 +35,15 @@ async function start(): Promise<BenchLine[]> {
   const agents = cluster.agents().map(residentBytesOf);
   const bare = await bareRuntimeBytes();
   return [
-    readyLine(`${agentCount}-agents`, cluster.readySeconds),
-    readyLine("1-agent", await readyAlone()),
+    { bench: `cluster.ready.${agentCount}-agents`, ours: cluster.readySeconds, unit: "s" },
     lessIsBetter({
-      bench: "cluster/agent-rss-idle",
+      bench: "cluster.agent-rss-idle",
       ours: median(agents) / 2 ** 20,
       theirs: bare / 2 ** 20,
       reference: "the bare runtime, idle",
       unit: "MiB",
     }),
   ];
-}
-
-function readyLine(name: string, seconds: number): BenchLine {
-  return lessIsBetter({
-    bench: `cluster/ready/${name}`,
-    ours: seconds,
-    theirs: 1,
-    reference: "the aim of 1 s",
-    unit: "s",
-  });
 }
 
 async function readyAlone(): Promise<number> {
@@ -84,7 +79,7 @@ async function transfer(): Promise<BenchLine[]> {
   const speed = (values: readonly number[]) => sizeBytes / 1e9 / median(values);
   return (["import", "export"] as const).map((way) =>
     moreIsBetter({
-      bench: `cluster/${way}/${formatBytes(sizeBytes)}`,
+      bench: `cluster.${way}.${sizeName}`,
       ours: speed(seconds[way]),
       theirs: speed(seconds.copy),
       reference: "cp and sha256sum",
