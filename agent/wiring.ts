@@ -12,6 +12,7 @@ import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runtime/shutdown.ts";
 import { commit, version } from "@couchestor/common/runtime/version.ts";
+import { WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
 import { planRecovery } from "@couchestor/native-ffi/codec/recovery.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
 import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
@@ -35,7 +36,6 @@ import { PoolIdentities } from "./pools/identities.ts";
 import { poolOpener } from "./pools/open-pool.ts";
 import { PoolRegistry } from "./pools/pool-registry.ts";
 import type { BrainPort, Log } from "./ports.ts";
-import { WatchedTls, watchTls } from "./tls-reload.ts";
 
 export interface AgentParts {
   clock: Clock;

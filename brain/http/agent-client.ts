@@ -12,16 +12,21 @@ const deletePolicy: PolicySettings = { ...policies.order, timeoutMs: 30_000 };
 const listAnswerBytesMax = 64 * 1024 * 1024;
 const clientsMax = 4096;
 
-/** `tls` is asked for at every new client, so that renewed certificates are used. */
+/** `tls` is asked for at every call: once it gives other certificates, calls go over new clients. */
 export function httpAgents(tls: () => TlsMaterial | undefined): AgentPort {
   const clients = new Map<string, HttpClient>();
+  let certificates = tls();
   const client = (url: string, kind: "order" | "delete" | "list" | "verify"): HttpClient => {
+    if (certificates !== tls()) {
+      certificates = tls();
+      clients.clear();
+    }
     const key = `${kind} ${url}`;
     const known = clients.get(key);
     if (known) return known;
     if (clients.size >= clientsMax) clients.clear();
     const policy = { order: policies.order, delete: deletePolicy, list: policies.query, verify: verifyPolicy }[kind];
-    const made = createClient({ peer: `agent at ${url}`, baseUrl: url, tls: tls(), policy });
+    const made = createClient({ peer: `agent at ${url}`, baseUrl: url, tls: certificates, policy });
     clients.set(key, made);
     return made;
   };
