@@ -40,6 +40,9 @@ export interface LogOperation<T> {
   plan(place: Place, arena: WriteArena): Planned<T>;
 }
 
+/** So much that waits is worth two syncs. */
+const splitBytesMin = 4 * 2 ** 20;
+
 interface Waiting {
   operation: LogOperation<unknown>;
   resolve(value: unknown): void;
@@ -97,9 +100,11 @@ export class CommitQueue {
   }
 
   async #run(): Promise<void> {
-    // One turn, so that what was asked for at the same moment shares the sync.
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
+    for (;;) {
+      // One turn of the event loop, so that all that is asked for at the same moment shares the sync: a promise's turn is over before those
+      // who were answered together have asked again.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#waiting.length === 0) break;
       const group = this.#takeGroup();
       if (group.taken.length === 0) await this.#finishing?.done;
       else await this.#commit(group);
@@ -135,7 +140,8 @@ export class CommitQueue {
 
   /** As many as may share a sync; none if the first is of a chunk that the group before is about. */
   #takeGroup(): Group {
-    const { groupBytesMax, groupRecordsMax } = this.#pool.limits;
+    const { groupRecordsMax } = this.#pool.limits;
+    const groupBytesMax = this.#groupBytes();
     const busy = this.#finishing?.names;
     const names = new Set<string>();
     let bytes = 0;
@@ -149,6 +155,17 @@ export class CommitQueue {
       count++;
     }
     return { taken: this.#waiting.splice(0, count), names, members: [], place: undefined };
+  }
+
+  /**
+   * How long the next group may be. If much waits while none is being finished, half of it: the other half is then written while the first is
+   * synced and read back, and so they go on in turn. Little is not worth two syncs.
+   */
+  #groupBytes(): number {
+    const { groupBytesMax } = this.#pool.limits;
+    // With no group under way, all that is queued waits.
+    if (this.#finishing || this.#queuedBytes < splitBytesMin) return groupBytesMax;
+    return Math.min(groupBytesMax, this.#queuedBytes / 2);
   }
 
   /** Writes the group; what does not fit into the segment goes back to the head of the queue. */
