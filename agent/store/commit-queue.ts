@@ -1,6 +1,7 @@
 /**
  * Group commit: whatever waits is written together, synced once, read back, and only then indexed and answered. While one group is synced
- * and read back the next is written behind it; they are finished in order, and one that fails takes the next with it.
+ * the next is written behind it, and while it is read back the next is synced; they are finished in order, and one that fails takes the next
+ * with it.
  *
  * Crash points of the write path, each with its outcome (tested one by one in `crash.test.ts`):
  *   C1 before the write                       nothing happened
@@ -69,7 +70,7 @@ export class CommitQueue {
   #queuedBytes = 0;
   #running: Promise<void> | undefined;
   /** The group that is being synced and read back. Its names are not touched meanwhile, since the index does not know of it yet. */
-  #finishing: { names: ReadonlySet<string>; done: Promise<void> } | undefined;
+  #finishing: { names: ReadonlySet<string>; synced: Promise<void>; done: Promise<void> } | undefined;
   #window: Uint8Array | undefined;
   readonly #arena = new WriteArena();
 
@@ -120,11 +121,15 @@ export class CommitQueue {
     } catch (error) {
       return this.#reject(group, error);
     }
+    // Never two syncs at a time: the kernel tells of a write that failed once, and the wrong one might hear it.
+    await this.#finishing?.synced.catch(() => {});
+    const synced = this.#sync(group);
+    synced.catch(() => {}); // heard of in #finish, which may be waited for first
     await this.#finishing?.done;
-    const done = this.#finish(group).then(() => {
+    const done = this.#finish(group, synced).then(() => {
       if (this.#finishing?.done === done) this.#finishing = undefined;
     });
-    this.#finishing = { names: group.names, done };
+    this.#finishing = { names: group.names, synced, done };
   }
 
   #reject(group: Group, error: unknown): void {
@@ -212,11 +217,25 @@ export class CommitQueue {
     }
   }
 
-  /** Makes the group durable, reads it back, changes the index and answers. Never throws. */
-  async #finish(group: Group): Promise<void> {
+  /** Makes the group durable, unless the one before it failed. */
+  async #sync({ place }: Group): Promise<void> {
+    const { medium, health } = this.#pool;
+    if (!place) return;
+    health.checkWritable();
+    try {
+      await medium.sync(place.segmentId);
+    } catch (error) {
+      health.stopWrites("making a group durable failed", error);
+      throw error;
+    }
+  }
+
+  /** Once the group is durable: reads it back, changes the index and answers. Never throws. */
+  async #finish(group: Group, synced: Promise<void>): Promise<void> {
     const { members, place } = group;
     try {
-      if (place) await this.#makeDurable(place, members);
+      await synced;
+      if (place) await this.#readBack(place, members);
       for (const member of members) settle(member, () => member.planned.apply());
       this.#release(group);
     } catch (error) {
@@ -224,13 +243,12 @@ export class CommitQueue {
     }
   }
 
-  async #makeDurable(place: Place, members: readonly Member[]): Promise<void> {
+  async #readBack(place: Place, members: readonly Member[]): Promise<void> {
     const { medium, health } = this.#pool;
-    // The group before may have failed after this one was written.
+    // The group before may have failed after this one was written and synced.
     health.checkWritable();
     const lengths = members.map((member) => member.lengthBytes).filter((length) => length > 0);
     try {
-      await medium.sync(place.segmentId);
       this.#window ??= verifyWindow();
       // Writing goes on in a file whose directory was removed; it must not be answered.
       await Promise.all([
@@ -238,7 +256,7 @@ export class CommitQueue {
         verifyRecords(this.#pool, place, lengths, this.#window),
       ]);
     } catch (error) {
-      health.stopWrites("making a group durable failed", error);
+      health.stopWrites("reading a group back failed", error);
       throw error;
     }
     this.#log.durable(
@@ -251,6 +269,7 @@ export class CommitQueue {
   async #cutOff(from: Place, error: unknown): Promise<void> {
     const { medium, health } = this.#pool;
     if (!isNoSpace(error)) return health.stopWrites("writing a group failed", error);
+    await this.#finishing?.done; // never two syncs at a time
     try {
       await medium.truncate(from.segmentId, from.offset);
       await medium.sync(from.segmentId);
