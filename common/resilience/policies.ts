@@ -74,7 +74,7 @@ export function createPolicy(peer: string, settings: PolicySettings): CallPolicy
         if (!isBrokenCircuitError(error)) throw error;
         throw new AppError(
           "Unavailable",
-          `${peer} failed ${settings.failuresToOpen} times in a row; not asked for now`,
+          `${peer} failed ${settings.failuresToOpen} times in a row; not asked again yet`,
           {
             data: { peer },
             cause: error,

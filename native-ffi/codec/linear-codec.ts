@@ -26,12 +26,42 @@ interface PreparedCode {
   readonly dataCount: number;
   readonly parityCount: number;
   readonly encoder: PreparedMatrix;
-  /** By the present shards and then the wanted ones, both as bit masks; least recently used first. */
-  readonly decoders: Map<string, Decoder>;
+  /** By the wanted shards and then the present ones, both as bit masks; least recently used first. */
+  readonly decoders: Map<number, Map<number, Decoder>>;
 }
 
-const decodersPerCodeMax = 128;
+/** Patterns of loss remembered for each code: what is wanted, and for each of those what is present. */
+const wantedPatternsMax = 64;
+const presentPatternsMax = 32;
 const codesMax = 64;
+
+/** Finds `key`, makes it the most recently used, and forgets the least recently used beyond `entriesMax`. */
+function remember<Value>(map: Map<number, Value>, key: number, entriesMax: number, make: () => Value): Value {
+  let value = map.get(key);
+  if (value !== undefined && map.size === 1) return value;
+  if (value === undefined) value = make();
+  else map.delete(key);
+  if (map.size >= entriesMax) map.delete(map.keys().next().value as number);
+  map.set(key, value);
+  return value;
+}
+
+/** The shards as bits of one number: at most 48, so exact. -1 if one is no shard of the code. */
+function shardMask(shards: Iterable<number>, count: number): number {
+  let low = 0;
+  let high = 0;
+  for (const shard of shards) {
+    if (!(shard >= 0 && shard < count && (shard | 0) === shard)) return -1;
+    if (shard < 24) low |= 1 << shard;
+    else high |= 1 << (shard - 24);
+  }
+  return low + high * 0x100_0000;
+}
+
+function isAscending(numbers: readonly number[]): boolean {
+  for (let i = 1; i < numbers.length; i++) if ((numbers[i] as number) <= (numbers[i - 1] as number)) return false;
+  return true;
+}
 
 /** Throws `InvalidArgument` unless there are `count` buffers, each of `length` bytes. */
 export function checkBuffers(field: string, buffers: readonly Uint8Array[], count: number, length: number): void {
@@ -77,27 +107,44 @@ export function linearCodec(kernel: MatrixKernel): ErasureCodec {
     return prepared;
   };
 
-  const findDecoder = (
-    code: Code,
-    decoders: Map<string, Decoder>,
-    present: ReadonlyMap<number, Uint8Array>,
-    wanted: readonly number[],
-  ): Decoder => {
-    const key = `${[...present.keys()].join(",")}>${wanted.join(",")}`;
-    const known = decoders.get(key);
-    if (known) {
-      decoders.delete(key);
-      decoders.set(key, known);
-      return known;
-    }
-    checkShardIndices(code, "present", present.keys());
+  const makeDecoder = (code: Code, present: ReadonlyMap<number, Uint8Array>, wanted: readonly number[]): Decoder => {
     const sources = planRecovery(code, new Set(present.keys()), wanted);
     const coefficients = sources && coefficientsFor(code, sources, wanted);
     if (!sources || !coefficients) throw unrecoverable(code, present.keys(), wanted);
-    const decoder = { sources, matrix: kernel.prepare(coefficients) };
-    if (decoders.size >= decodersPerCodeMax) decoders.delete(decoders.keys().next().value as string);
-    decoders.set(key, decoder);
-    return decoder;
+    return { sources, matrix: kernel.prepare(coefficients) };
+  };
+
+  const reconstruct: ErasureCodec["reconstruct"] = (code, present, wanted, into) => {
+    if (!isAscending(wanted)) {
+      const order = [...new Set(wanted)].sort((a, b) => a - b);
+      checkBuffers("into", into, wanted.length, into[0]?.length ?? 0);
+      reconstruct(
+        code,
+        present,
+        order,
+        order.map((shard) => into[wanted.indexOf(shard)] as Uint8Array),
+      );
+      // A shard asked for twice is computed once.
+      wanted.forEach((shard, i) => {
+        const first = wanted.indexOf(shard);
+        if (first !== i) into[i]?.set(into[first] as Uint8Array);
+      });
+      return;
+    }
+    if (wanted.length === 0) return;
+    const prepared = byObject.get(code) ?? prepareCode(code);
+    const count = prepared.dataCount + prepared.parityCount;
+    const presentMask = shardMask(present.keys(), count);
+    const wantedMask = shardMask(wanted, count);
+    if (presentMask < 0) checkShardIndices(code, "present", present.keys());
+    if (wantedMask < 0) checkShardIndices(code, "wanted", wanted);
+    const decoders = remember(prepared.decoders, wantedMask, wantedPatternsMax, () => new Map<number, Decoder>());
+    const decoder = remember(decoders, presentMask, presentPatternsMax, () => makeDecoder(code, present, wanted));
+    const length = into[0]?.length ?? 0;
+    const sources = decoder.sources.map((shard) => present.get(shard) as Uint8Array);
+    checkBuffers("present", sources, sources.length, length);
+    checkBuffers("into", into, wanted.length, length);
+    if (length > 0) decoder.matrix.run(sources, into, length);
   };
 
   return {
@@ -109,15 +156,6 @@ export function linearCodec(kernel: MatrixKernel): ErasureCodec {
       checkBuffers("parity", parity, prepared.parityCount, length);
       if (length > 0 && prepared.parityCount > 0) prepared.encoder.run(data, parity, length);
     },
-    reconstruct(code, present, wanted, into) {
-      const prepared = byObject.get(code) ?? prepareCode(code);
-      if (wanted.length === 0) return;
-      const decoder = findDecoder(code, prepared.decoders, present, wanted);
-      const length = into[0]?.length ?? 0;
-      const sources = decoder.sources.map((shard) => present.get(shard) as Uint8Array);
-      checkBuffers("present", sources, sources.length, length);
-      checkBuffers("into", into, wanted.length, length);
-      if (length > 0) decoder.matrix.run(sources, into, length);
-    },
+    reconstruct,
   };
 }

@@ -1,4 +1,6 @@
 /** Which codec and checksum this process uses: the fastest that works here. */
+import { loadIsal } from "../isal/isal.ts";
+import { wasmCodec } from "../wasm/wasm-codec.ts";
 import { typescriptChecksum } from "./crc32c.ts";
 import type { Checksum, ErasureCodec } from "./ports.ts";
 import { typescriptCodec } from "./typescript-codec.ts";
@@ -10,7 +12,22 @@ export interface SelectedCodec {
   readonly notes: readonly string[];
 }
 
-/** Picks ISA-L, else WebAssembly, else plain TypeScript. All give the same bytes. */
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Picks ISA-L, else WebAssembly, else plain TypeScript. All give the same bytes. Never fails. */
 export async function selectCodec(): Promise<SelectedCodec> {
-  return { codec: typescriptCodec, checksum: typescriptChecksum, notes: [] };
+  const notes: string[] = [];
+  try {
+    const { isal, notes: isalNotes } = loadIsal();
+    if (isal) return { codec: isal.codec, checksum: isal.checksum, notes: isalNotes };
+    notes.push(`fell back to webassembly, as ISA-L could not be used: ${isalNotes.join("; ")}`);
+  } catch (error) {
+    notes.push(`fell back to webassembly, as ISA-L could not be used: ${reason(error)}`);
+  }
+  try {
+    return { codec: wasmCodec(), checksum: typescriptChecksum, notes };
+  } catch (error) {
+    notes.push(`fell back to typescript, as webassembly could not be used: ${reason(error)}`);
+    return { codec: typescriptCodec, checksum: typescriptChecksum, notes };
+  }
 }

@@ -6,6 +6,10 @@ import type { ErasureCodec } from "./ports.ts";
 
 /** into[i] (+)= factor · from[i]. */
 function accumulate(into: Uint8Array, from: Uint8Array, factor: number, length: number, first: boolean): void {
+  if (first && factor === 1) {
+    into.set(from);
+    return;
+  }
   const row = productTable.subarray(factor * fieldSize, (factor + 1) * fieldSize);
   if (first) for (let i = 0; i < length; i++) into[i] = row[from[i] as number] as number;
   else for (let i = 0; i < length; i++) into[i] = (into[i] as number) ^ (row[from[i] as number] as number);
