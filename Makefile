@@ -32,10 +32,11 @@ test: setup ## Lint, types, and all tests; needs no root and says in plain lines
 check: setup ## Lint, types and dead code, without tests
 	@node_modules/.bin/biome check --error-on-warnings .
 	@node_modules/.bin/tsc --noEmit -p .
-	@node_modules/.bin/knip-bun
+	@$(BUN) node_modules/knip/bin/knip.js
 
-build: setup ## dist/couchestor-linux-{x64,arm64}, and what they add to the bare runtime
+build: setup ## dist/couchestor-linux-{x64,arm64}: compiled, measured, and run (arm64 under qemu)
 	@$(BUN) deploy/build/build.ts
+	@$(BUN) deploy/build/verify.ts
 
 bench: setup ## Every benchmark, one JSON object a line (NAME=prefix for some of them)
 	@$(BUN) couchestor.ts bench --json $(NAME)

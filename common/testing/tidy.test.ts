@@ -22,7 +22,17 @@ const root = join(import.meta.dir, "../..");
 
 /** Files of the checkout that git knows or would add. */
 async function list(...patterns: string[]): Promise<SourceFile[]> {
-  const command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", ...patterns];
+  const command = [
+    "git",
+    "-c",
+    "safe.directory=*",
+    "ls-files",
+    "--cached",
+    "--others",
+    "--exclude-standard",
+    "--",
+    ...patterns,
+  ];
   const git = Bun.spawnSync(command, { cwd: root });
   expect(git.exitCode).toBe(0);
   const paths = git.stdout

@@ -110,10 +110,13 @@ function globalPlan(code: Code, available: ReadonlySet<number>, wanted: readonly
 export const planRecovery: RecoveryPlanner = (code, available, wanted) => {
   checkShardIndices(code, "available", available);
   checkShardIndices(code, "wanted", wanted);
-  const direct = ascending(wanted);
-  if (direct.length <= dataShards(code) && direct.every((shard) => available.has(shard))) return direct;
-  const local = code.family === "lrc" ? localPlan(code, available, direct) : undefined;
-  if (local && local.length < dataShards(code)) return local;
-  const global = globalPlan(code, available, direct);
-  return local && global ? (local.length <= global.length ? local : global) : (local ?? global);
+  const distinct = ascending(wanted);
+  if (code.family === "lrc") {
+    const local = localPlan(code, available, distinct);
+    if (local && local.length < dataShards(code)) return local;
+    const global = globalPlan(code, available, distinct);
+    return local && global && local.length <= global.length ? local : (global ?? local);
+  }
+  if (distinct.length <= dataShards(code) && distinct.every((shard) => available.has(shard))) return distinct;
+  return globalPlan(code, available, distinct);
 };

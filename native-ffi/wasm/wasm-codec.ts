@@ -15,7 +15,6 @@ import { typescriptCodec } from "../codec/typescript-codec.ts";
 interface CodecExports {
   readonly memory: WebAssembly.Memory;
   __wbindgen_malloc(bytes: number): number;
-  __wbindgen_free(address: number, bytes: number): void;
   encode(shards: number, shardsBytes: number, dataShards: number, parityShards: number): number;
   reconstruct(
     shards: number,
@@ -29,18 +28,15 @@ interface CodecExports {
 
 /** Bytes of all shards together in one call: small enough for the cache, large enough to make the call's own cost vanish. */
 const workBytes = 1 << 20;
-const shardsMax = 64;
 
 class WasmCodec implements ErasureCodec {
   readonly description = "webassembly";
   readonly #exports: CodecExports;
   readonly #work: number;
-  readonly #flags: number;
 
   constructor(wasmExports: CodecExports) {
     this.#exports = wasmExports;
     this.#work = wasmExports.__wbindgen_malloc(workBytes);
-    this.#flags = wasmExports.__wbindgen_malloc(shardsMax);
   }
 
   encode(code: Code, data: readonly Uint8Array[], parity: readonly Uint8Array[]): void {
@@ -93,14 +89,16 @@ class WasmCodec implements ErasureCodec {
   ): void {
     const count = shardCount(code);
     const bytes = (end - start) * count;
-    const flags = new Uint8Array(this.#exports.memory.buffer, this.#flags, count);
-    for (let shard = 0; shard < count; shard++) {
-      const source = present.get(shard);
-      flags[shard] = source ? 1 : 0;
-      if (source) this.#shard(shard, end - start).set(source.subarray(start, end));
+    for (const [shard, source] of present) {
+      this.#shard(shard, end - start).set(source.subarray(start, end));
     }
     if (wanted.some((shard) => !present.has(shard))) {
-      this.#check("reconstruct", this.#exports.reconstruct(this.#work, bytes, code.k, code.m, this.#flags, count));
+      // `reconstruct` takes the flags by value and frees them itself (measured: a thousand calls reuse one address); freeing them here too, or
+      // keeping them for the next call, would corrupt its heap.
+      const flags = this.#exports.__wbindgen_malloc(count);
+      const view = new Uint8Array(this.#exports.memory.buffer, flags, count);
+      for (let shard = 0; shard < count; shard++) view[shard] = present.has(shard) ? 1 : 0;
+      this.#check("reconstruct", this.#exports.reconstruct(this.#work, bytes, code.k, code.m, flags, count));
       // The crate brings back data shards only; lost parity is encoded anew from them.
       if (wanted.some((shard) => shard >= code.k)) {
         this.#check("encode", this.#exports.encode(this.#work, bytes, code.k, code.m));

@@ -1,0 +1,223 @@
+/**
+ * A pool on a raw block device: one superblock in the first 4 KiB, its copy in the last, and from 1 MiB on slots of equal length, a segment
+ * each. A slot is free if its first 4 KiB are zeros. There is no room for an index snapshot: every start scans.
+ *
+ * A slot whose header is damaged is not taken for free: its segment is known by the records in it, the greatest segment id among them, since
+ * those of former tenants have smaller ones.
+ */
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
+import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
+import { segmentBytesMax } from "./chunk-index.ts";
+import type { BlockDevice, Medium } from "./medium.ts";
+import { claimedHeaderBytes, getUuid, prefixOffset, readPrefix, recordAlignBytes } from "./record-format.ts";
+import { segmentHeaderBytes } from "./segment-format.ts";
+import { encodeSuperblock, newestSuperblock, type Superblock, superblockBytes } from "./superblock.ts";
+
+const slotsOffsetBytes = 2 ** 20;
+const slotsProbedAtOnce = 16;
+const scanBytes = 2 ** 20;
+
+export interface BlockMediumOptions {
+  device: BlockDevice;
+  checksum: Checksum;
+  /** For messages. */
+  path: string;
+  /** Format the device even if its first MiB is not zeros. Everything on it is lost. */
+  format?: boolean | undefined;
+  fresh: () => Superblock;
+}
+
+/** Opens the pool on a device, or makes one if its first MiB is zeros or `format` says so. */
+export async function openBlockMedium(options: BlockMediumOptions): Promise<Medium> {
+  const { device, checksum, path } = options;
+  const ends = superblockOffsets(device);
+  const bytes: Uint8Array[] = [];
+  for (const offset of ends) bytes.push(await readAt(device, offset, superblockBytes));
+  const found = options.format ? undefined : newestSuperblock(bytes, checksum);
+  const superblock = found?.superblock ?? (await freshSuperblock(options));
+  const lastByte = superblock.slotsOffsetBytes + superblock.slotCount * superblock.segmentBytes;
+  if (lastByte > device.sizeBytes)
+    throw new AppError(
+      "Unavailable",
+      `pool ${path}: the device has ${device.sizeBytes} bytes, the pool needs ${lastByte}`,
+    );
+  const medium = new BlockMedium(options, superblock);
+  const intact = bytes.map((copy) => newestSuperblock([copy], checksum)?.superblock.poolUuid === superblock.poolUuid);
+  if (!found) await medium.writeSuperblock(superblock);
+  else if (intact.includes(false)) await medium.writeSuperblock(superblock);
+  // Whatever the process before wrote and did not sync.
+  await device.sync();
+  await medium.findSlots();
+  return medium;
+}
+
+/** The last one first: while the first MiB is still zeros, a format that is cut short can simply be done again. */
+function superblockOffsets(device: BlockDevice): [number, number] {
+  return [Math.floor(device.sizeBytes / recordAlignBytes) * recordAlignBytes - superblockBytes, 0];
+}
+
+async function readAt(device: BlockDevice, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await device.read(bytes, offset);
+  return bytes;
+}
+
+async function freshSuperblock({ device, path, format, fresh }: BlockMediumOptions): Promise<Superblock> {
+  const template = fresh();
+  const slotCount = Math.floor((device.sizeBytes - slotsOffsetBytes - superblockBytes) / template.segmentBytes);
+  if (slotCount < 4) {
+    const needed = slotsOffsetBytes + superblockBytes + 4 * template.segmentBytes;
+    throw new AppError(
+      "InvalidArgument",
+      `pool ${path}: got a device of ${device.sizeBytes} bytes, at least ${needed} are needed`,
+    );
+  }
+  if (!format && !(await readAt(device, 0, slotsOffsetBytes)).every((byte) => byte === 0))
+    throw new AppError(
+      "FailedPrecondition",
+      `pool ${path}: the device has no superblock of ours and its first MiB is not zeros; say explicitly that it may be formatted, which destroys what is on it`,
+      { data: { field: "path", got: path } },
+    );
+  return { ...template, kind: "block", slotsOffsetBytes, slotCount };
+}
+
+class BlockMedium implements Medium {
+  readonly kind = "block";
+  readonly segmentBytes: number;
+  readonly recordBytesMax: number;
+  superblock: Superblock;
+  readonly #options: BlockMediumOptions;
+  /** Segment id → slot. */
+  readonly #slotOf = new Map<number, number>();
+  #freeSlots: number[] = [];
+
+  constructor(options: BlockMediumOptions, superblock: Superblock) {
+    this.#options = options;
+    this.superblock = superblock;
+    this.segmentBytes = superblock.segmentBytes;
+    this.recordBytesMax = Math.min(superblock.segmentBytes, segmentBytesMax) - segmentHeaderBytes;
+  }
+
+  async findSlots(): Promise<void> {
+    const { slotCount } = this.superblock;
+    for (let first = 0; first < slotCount; first += slotsProbedAtOnce) {
+      const slots = Array.from({ length: Math.min(slotsProbedAtOnce, slotCount - first) }, (_, i) => first + i);
+      await Promise.all(slots.map((slot) => this.#probe(slot)));
+    }
+    this.#freeSlots.sort((a, b) => b - a);
+  }
+
+  async #probe(slot: number): Promise<void> {
+    const header = await readAt(this.#options.device, this.#slotOffset(slot), segmentHeaderBytes);
+    const empty = header.every((byte) => byte === 0);
+    const segmentId = empty ? undefined : (this.#segmentIdOf(header) ?? (await this.#segmentIdFromRecords(slot)));
+    if (segmentId === undefined) this.#freeSlots.push(slot);
+    else this.#slotOf.set(segmentId, slot);
+  }
+
+  /** The segment id of a valid record of this pool. */
+  #segmentIdOf(bytes: Uint8Array): number | undefined {
+    if (getUuid(bytes, prefixOffset.poolUuid) !== this.superblock.poolUuid) return undefined;
+    try {
+      return readPrefix(bytes, this.#options.checksum).segmentId;
+    } catch (error) {
+      if (error instanceof AppError && error.code === "ChunkCorrupt") return undefined;
+      throw error;
+    }
+  }
+
+  async #segmentIdFromRecords(slot: number): Promise<number | undefined> {
+    let newest: number | undefined;
+    for (let at = 0; at < this.segmentBytes; at += scanBytes) {
+      const length = Math.min(scanBytes, this.segmentBytes - at);
+      const bytes = await readAt(this.#options.device, this.#slotOffset(slot) + at, length);
+      for (let block = 0; block < length; block += recordAlignBytes) {
+        const rest = bytes.subarray(block);
+        // A header longer than what is left of the window is of a chunk over 3.6 MiB; any other record of the segment will do.
+        if (claimedHeaderBytes(rest) === 0 || claimedHeaderBytes(rest) > rest.byteLength) continue;
+        newest = Math.max(newest ?? 0, this.#segmentIdOf(rest) ?? 0) || undefined;
+      }
+    }
+    return newest;
+  }
+
+  #slotOffset(slot: number): number {
+    return this.superblock.slotsOffsetBytes + slot * this.superblock.segmentBytes;
+  }
+
+  #offset(operation: string, segmentId: number): number {
+    const slot = this.#slotOf.get(segmentId);
+    if (slot === undefined)
+      throw new FileSystemError("ENOENT", operation, `${this.#options.path} segment ${segmentId}`);
+    return this.#slotOffset(slot);
+  }
+
+  async writeSuperblock(superblock: Superblock): Promise<void> {
+    const { device, checksum } = this.#options;
+    const next = { ...superblock, writeNo: this.superblock.writeNo + 1 };
+    const bytes = encodeSuperblock(next, checksum);
+    for (const offset of superblockOffsets(device)) {
+      await device.write([bytes], offset);
+      await device.sync();
+    }
+    this.superblock = next;
+  }
+
+  async segments(): Promise<number[]> {
+    return [...this.#slotOf.keys()].sort((a, b) => a - b);
+  }
+
+  async create(segmentId: number, header: Uint8Array): Promise<void> {
+    const slot = this.#freeSlots.pop();
+    if (slot === undefined) throw new FileSystemError("ENOSPC", "create", this.#options.path);
+    this.#slotOf.set(segmentId, slot);
+    await this.#options.device.write([header], this.#slotOffset(slot));
+  }
+
+  async remove(segmentId: number): Promise<void> {
+    const offset = this.#offset("remove", segmentId);
+    await this.#options.device.write([new Uint8Array(segmentHeaderBytes)], offset);
+    await this.#options.device.sync();
+    this.#freeSlots.push(this.#slotOf.get(segmentId) ?? 0);
+    this.#slotOf.delete(segmentId);
+  }
+
+  async read(segmentId: number, into: Uint8Array, offset: number): Promise<number> {
+    const count = Math.min(into.byteLength, this.segmentBytes - offset);
+    await this.#options.device.read(into.subarray(0, count), this.#offset("read", segmentId) + offset);
+    return count;
+  }
+
+  write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    return this.#options.device.write(buffers, this.#offset("write", segmentId) + offset);
+  }
+
+  sync(): Promise<void> {
+    return this.#options.device.sync();
+  }
+
+  async truncate(segmentId: number): Promise<void> {
+    throw new FileSystemError("EOPNOTSUPP", "truncate", `${this.#options.path} segment ${segmentId}`);
+  }
+
+  async sizeBytes(segmentId: number): Promise<number> {
+    this.#offset("size", segmentId);
+    return this.segmentBytes;
+  }
+
+  async dropCache(): Promise<void> {}
+
+  async checkPresent(): Promise<void> {
+    // A device that is gone fails the write or the sync itself.
+  }
+
+  async space(): Promise<{ totalBytes: number; freeBytes: number }> {
+    const { slotCount, segmentBytes } = this.superblock;
+    return { totalBytes: slotCount * segmentBytes, freeBytes: this.#freeSlots.length * segmentBytes };
+  }
+
+  close(): Promise<void> {
+    return this.#options.device.close();
+  }
+}

@@ -1,0 +1,299 @@
+/**
+ * The acts of this brain process: numbers them, hands them to movers, watches their progress, commits their results once, and drops those that are lost.
+ * A dropped act's chunks are deleted by name; what arrives later under those names is garbage.
+ */
+import {
+  type ActDone,
+  type ActDoneAnswer,
+  type ActId,
+  type ActProgress,
+  actKey,
+} from "@couchestor/common/api/acts.ts";
+import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
+import { toAppError } from "@couchestor/common/errors/http.ts";
+import type { Inventory } from "../inventory/inventory.ts";
+import type { BrainContext } from "../ports.ts";
+import type { ActEnd, ActOrder, ActRecord } from "./act-record.ts";
+import type { ChunkOrders } from "./chunk-orders.ts";
+
+export interface ActLimits {
+  /** An act that moves nothing for this long is dropped. */
+  stallMsMax: number;
+  /** Heartbeats without the act, sent after the mover accepted it, until it counts as lost. */
+  missedBeatsMax: number;
+  /** Attempts to hand an act over. */
+  startAttemptsMax: number;
+  activeMax: number;
+  /** Answers kept for movers that report again. */
+  answersMax: number;
+}
+export const actLimits: ActLimits = {
+  stallMsMax: 60_000,
+  missedBeatsMax: 2,
+  startAttemptsMax: 3,
+  activeMax: 4096,
+  answersMax: 10_000,
+};
+
+export class ActRegistry {
+  readonly #context: BrainContext;
+  readonly #orders: ChunkOrders;
+  readonly #limits: ActLimits;
+  readonly #active = new Map<string, ActRecord>();
+  readonly #answers = new Map<string, ActDoneAnswer>();
+  readonly #nextNo = new Map<string, number>();
+  /** Whether the store names an act of an earlier process as committed. */
+  readonly #committedBefore: (act: ActId) => Promise<boolean>;
+  #stopped = false;
+
+  constructor(
+    context: BrainContext,
+    parts: { inventory: Inventory; orders: ChunkOrders; committedBefore(act: ActId): Promise<boolean> },
+    limits: ActLimits = actLimits,
+  ) {
+    this.#context = context;
+    this.#orders = parts.orders;
+    this.#committedBefore = parts.committedBefore;
+    this.#limits = limits;
+    parts.inventory.onChange(({ node, what }) => {
+      if (what === "offline") this.#loseOf(node.name, () => true, "its mover went offline");
+      if (what === "restarted" || what === "online") {
+        const instance = node.heartbeat?.instanceUuid;
+        this.#loseOf(node.name, (r) => r.order.mover.instanceUuid !== instance, "its mover restarted");
+      }
+    });
+  }
+
+  active(): IterableIterator<ActRecord> {
+    return this.#active.values();
+  }
+
+  /** How many acts a node moves now. */
+  loadOf(nodeName: string): number {
+    let load = 0;
+    for (const record of this.#active.values()) if (record.order.mover.nodeName === nodeName) load++;
+    return load;
+  }
+
+  /** The act that writes to this run now, if any. Scrubs write nothing. */
+  writerOf(runName: string): ActRecord | undefined {
+    for (const record of this.#active.values()) {
+      if (record.order.runName === runName && record.order.kind !== "scrub") return record;
+    }
+    return undefined;
+  }
+
+  isActive(act: ActId): boolean {
+    return this.#active.has(actKey(act));
+  }
+
+  /** Numbers the act and hands it to its mover. When this throws, the act has been dropped. */
+  async begin(order: ActOrder): Promise<ActRecord> {
+    if (this.#stopped) throw new AppError("Unavailable", "the brain is shutting down");
+    if (this.#active.size >= this.#limits.activeMax) {
+      throw new AppError("Unavailable", `${this.#active.size} acts are under way, at most ${this.#limits.activeMax} may be`);
+    }
+    const record = this.#newRecord(order);
+    const key = actKey(record.act);
+    this.#active.set(key, record);
+    try {
+      await this.#handOver(record);
+    } catch (error) {
+      await this.drop(record, `mover ${order.mover.nodeName} did not take it: ${toAppError(error).message}`, toAppError(error));
+      throw error;
+    }
+    return record;
+  }
+
+  /** What a mover reports. The same report again gets the same answer. Throws a retryable error while the outcome is unknown. */
+  async done(done: ActDone): Promise<ActDoneAnswer> {
+    const key = actKey(done.act);
+    const record = this.#active.get(key);
+    if (!record) return this.#answers.get(key) ?? this.#answerUnknown(done.act);
+    const { mover } = record.order;
+    if (done.instanceUuid !== mover.instanceUuid) {
+      return { result: "dropped", reason: `the act was given to instance ${mover.instanceUuid} of ${mover.nodeName}` };
+    }
+    if (record.committing) return record.committing;
+    record.acceptedMs ??= this.#context.clock.monotonicMs();
+    if (done.outcome === "failed" || done.kind !== record.order.kind) {
+      const error = new AppError("Unavailable", done.error?.message ?? "the mover failed", {
+        data: { ...(done.error?.data ?? {}), code: done.error?.code },
+      });
+      return this.drop(record, `the mover failed: ${error.message}`, error, done);
+    }
+    record.state = "committing";
+    record.committing = this.#commit(record, done);
+    return record.committing;
+  }
+
+  /** Progress from a heartbeat of a live node, as just received. */
+  progress(nodeName: string, instanceUuid: string, acts: readonly ActProgress[]): void {
+    const now = this.#context.clock.monotonicMs();
+    const listed = new Map(acts.map((p) => [actKey(p.act), p]));
+    for (const record of this.#active.values()) {
+      if (record.order.mover.nodeName !== nodeName || record.order.mover.instanceUuid !== instanceUuid) continue;
+      const progress = listed.get(actKey(record.act));
+      if (progress) {
+        if (progress.bytesMoved !== record.bytesMoved || progress.stripesDone !== record.stripesDone) {
+          record.lastProgressMs = now;
+        }
+        record.bytesMoved = progress.bytesMoved;
+        record.stripesDone = progress.stripesDone;
+        record.missedBeats = 0;
+      } else if (record.state === "running" && record.acceptedMs !== undefined && now > record.acceptedMs) {
+        if (++record.missedBeats >= this.#limits.missedBeatsMax) {
+          void this.drop(record, "its mover no longer knows it");
+        }
+      }
+    }
+  }
+
+  /** Drops acts that stand still. Call it often. */
+  tick(): void {
+    const now = this.#context.clock.monotonicMs();
+    for (const record of this.#active.values()) {
+      if (record.state === "running" && now - record.lastProgressMs > this.#limits.stallMsMax) {
+        void this.drop(record, `no progress for ${Math.round(this.#limits.stallMsMax / 1000)} s`);
+      }
+    }
+  }
+
+  /**
+   * Gives an act up: its chunks are deleted by name, its mover is told to stop. One that is being committed is waited for instead, and its own
+   * answer returned; if its outcome stays unknown this throws and nothing is deleted.
+   */
+  async drop(record: ActRecord, reason: string, error?: AppError, done?: ActDone): Promise<ActDoneAnswer> {
+    if (record.committing) return record.committing;
+    const answer: ActDoneAnswer = { result: "dropped", reason };
+    if (record.state === "ended") return this.#answers.get(actKey(record.act)) ?? answer;
+    this.#end(record, { answer, done, error });
+    this.#context.log.warn({ act: record.act, kind: record.order.kind, run: record.order.runName, reason }, "act dropped");
+    if (!record.unsure) this.#orders.enqueue(record.order.columns(record.act));
+    if (!done) {
+      const stop = this.#context.agents.cancelAct(record.order.mover.clusterUrl, actKey(record.act));
+      void stop.catch((e) => this.#context.log.debug({ act: record.act, error: String(e) }, "mover not told to stop"));
+    }
+    return answer;
+  }
+
+  /** Drops every act that `which` selects and waits for those that are being committed. */
+  async dropAll(which: (record: ActRecord) => boolean, reason: string): Promise<void> {
+    await Promise.all([...this.#active.values()].filter(which).map((record) => this.drop(record, reason)));
+  }
+
+  /** No new acts from now on; those under way are left to their movers, whose reports the next brain will answer. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #commit(record: ActRecord, done: ActDone): Promise<ActDoneAnswer> {
+    try {
+      const answer = await record.order.commit(record.act, done);
+      this.#end(record, { answer, done });
+      if (answer.result === "dropped" && !record.unsure) this.#orders.enqueue(record.order.columns(record.act));
+      return answer;
+    } catch (error) {
+      record.state = "running";
+      record.committing = undefined;
+      record.lastProgressMs = this.#context.clock.monotonicMs();
+      if (toAppError(error).retryable) {
+        record.unsure = true;
+        throw error;
+      }
+      return this.#afterFailedCommit(record, done, toAppError(error));
+    }
+  }
+
+  /** Something failed that is no use repeating. Whether the commit itself was made is asked of the store before anything is deleted. */
+  async #afterFailedCommit(record: ActRecord, done: ActDone, error: AppError): Promise<ActDoneAnswer> {
+    this.#context.log.error({ act: record.act, error: error.message, cause: String(error.cause ?? "") }, "a commit failed");
+    if (!(await this.#committedBefore(record.act))) {
+      return this.drop(record, `not committed: ${error.message}`, error, done);
+    }
+    this.#end(record, { answer: { result: "committed" }, done });
+    return { result: "committed" };
+  }
+
+  async #handOver(record: ActRecord): Promise<void> {
+    const { mover } = record.order;
+    const task = record.order.task(record.act);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#context.agents.startAct(mover.clusterUrl, task);
+        break;
+      } catch (error) {
+        const again = isAppError(error) && error.retryable && attempt < this.#limits.startAttemptsMax;
+        if (!again || record.state !== "starting") throw error;
+      }
+    }
+    if (record.state === "ended") throw new AppError("Cancelled", "the act was dropped while it was handed over");
+    if (record.state === "starting") record.state = "running";
+    record.acceptedMs ??= this.#context.clock.monotonicMs();
+    record.lastProgressMs = this.#context.clock.monotonicMs();
+  }
+
+  #loseOf(nodeName: string, which: (record: ActRecord) => boolean, reason: string): void {
+    for (const record of this.#active.values()) {
+      if (record.order.mover.nodeName === nodeName && which(record) && !record.committing) void this.drop(record, reason);
+    }
+  }
+
+  #newRecord(order: ActOrder): ActRecord {
+    const counter = `${order.volumeUuid}.${order.epoch}`;
+    const actNo = this.#nextNo.get(counter) ?? 1;
+    if (actNo > 0xffff_ffff) throw new AppError("FailedPrecondition", "all act numbers of this epoch are used; restart the brain");
+    this.#nextNo.set(counter, actNo + 1);
+    const ended = Promise.withResolvers<ActEnd>();
+    const now = this.#context.clock.monotonicMs();
+    return {
+      act: { volumeUuid: order.volumeUuid, epoch: order.epoch, actNo },
+      order,
+      state: "starting",
+      acceptedMs: undefined,
+      lastProgressMs: now,
+      missedBeats: 0,
+      stripesDone: 0,
+      stripesTotal: 0,
+      bytesMoved: 0,
+      committing: undefined,
+      unsure: false,
+      ended: ended.promise,
+      end: ended.resolve,
+    };
+  }
+
+  #end(record: ActRecord, end: ActEnd): void {
+    record.state = "ended";
+    const key = actKey(record.act);
+    this.#active.delete(key);
+    this.#answers.set(key, end.answer);
+    if (this.#answers.size > this.#limits.answersMax) {
+      const oldest = this.#answers.keys().next().value;
+      if (oldest !== undefined) this.#answers.delete(oldest);
+    }
+    record.end(end);
+  }
+
+  /** An act of an earlier process, or of one whose answer is forgotten: it counts if the store names it. Its chunks are not deleted here [X2]. */
+  async #answerUnknown(act: ActId): Promise<ActDoneAnswer> {
+    if (await this.#committedBefore(act)) return { result: "committed" };
+    return { result: "dropped", reason: "this brain did not grant the act, or has dropped it" };
+  }
+}
+
+/** The online node that should move an act: the least loaded, and among those one that `prefers`, then by name. */
+export function chooseMover(
+  inventory: Inventory,
+  registry: Pick<ActRegistry, "loadOf">,
+  prefers: ReadonlySet<string>,
+): ActOrder["mover"] {
+  const ranked = inventory
+    .online()
+    .map((node) => ({ node, load: registry.loadOf(node.name), preferred: prefers.has(node.name) ? 0 : 1 }))
+    .sort((a, b) => a.load - b.load || a.preferred - b.preferred || (a.node.name < b.node.name ? -1 : 1));
+  const best = ranked[0];
+  if (!best) throw new AppError("Unavailable", "no agent is online to move data; start agents or wait for them to report");
+  const { instanceUuid, clusterUrl, adminUrl } = best.node.heartbeat;
+  return { nodeName: best.node.name, instanceUuid, clusterUrl, adminUrl };
+}

@@ -1,0 +1,155 @@
+/** The volumes and runs of this brain: every write goes through here, so that the store and the memory index say the same. */
+import { type EcStripe, type EcStripeStatus, ecStripeKind } from "@couchestor/common/crd/ec-stripe.ts";
+import { type EcVolume, ecVolumeKind } from "@couchestor/common/crd/ec-volume.ts";
+import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
+import type { ResourceStore } from "../store/ports.ts";
+import { RunIndex } from "./run-index.ts";
+
+/** Attempts of one compare-and-swap before the caller is told to try again. */
+const swapAttemptsMax = 16;
+
+export class Catalogue {
+  readonly runs = new RunIndex();
+  readonly #store: ResourceStore;
+  readonly #volumes = new Map<string, EcVolume>();
+  readonly #names = new Map<string, string>();
+
+  constructor(store: ResourceStore) {
+    this.#store = store;
+  }
+
+  /** Reads everything once. */
+  async load(): Promise<void> {
+    for (const volume of (await this.#store.list(ecVolumeKind)).items) this.#note(volume);
+    for (const run of (await this.#store.list(ecStripeKind)).items) this.runs.apply(run);
+  }
+
+  volumes(): EcVolume[] {
+    return [...this.#volumes.values()].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  }
+
+  volumeByUuid(volumeUuid: string): EcVolume | undefined {
+    return this.#volumes.get(volumeUuid);
+  }
+
+  /** The volume of that name from memory, or `NotFound`. */
+  volume(name: string): EcVolume {
+    const volume = this.#volumes.get(this.#names.get(name) ?? "");
+    if (!volume) throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
+    return volume;
+  }
+
+  /** The volume's current object from the store. */
+  async freshVolume(name: string): Promise<EcVolume> {
+    const volume = await this.#store.get(ecVolumeKind, name);
+    if (!volume) throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
+    return this.#note(volume);
+  }
+
+  async createVolume(volume: EcVolume): Promise<EcVolume> {
+    try {
+      return this.#note(await this.#store.create(ecVolumeKind, volume));
+    } catch (error) {
+      if (!isAppError(error, "AlreadyExists")) throw error;
+      throw new AppError("AlreadyExists", `volume ${volume.metadata.name}: a volume of this name exists`, {
+        data: { field: "name", got: volume.metadata.name },
+        cause: error,
+      });
+    }
+  }
+
+  /** Replaces a volume's status by compare-and-swap. `change` sees the current object and returns undefined to leave it. */
+  async swapVolumeStatus(
+    name: string,
+    change: (current: EcVolume) => EcVolume["status"] | undefined,
+  ): Promise<EcVolume> {
+    for (let attempt = 0; attempt < swapAttemptsMax; attempt++) {
+      const current = await this.freshVolume(name);
+      const status = change(current);
+      if (!status) return current;
+      try {
+        return this.#note(await this.#store.updateStatus(ecVolumeKind, { ...current, status }));
+      } catch (error) {
+        if (!isAppError(error, "Conflict")) throw error;
+      }
+    }
+    throw contended(name);
+  }
+
+  async removeVolume(volume: EcVolume): Promise<void> {
+    await this.#store.delete(ecVolumeKind, volume.metadata.name).catch(ignoreNotFound);
+    this.#volumes.delete(volume.spec.volumeUuid);
+    if (this.#names.get(volume.metadata.name) === volume.spec.volumeUuid) this.#names.delete(volume.metadata.name);
+  }
+
+  /** The run's current object from the store; undefined if there is none. */
+  async freshRun(name: string): Promise<EcStripe | undefined> {
+    const run = await this.#store.get(ecStripeKind, name);
+    if (run) this.runs.apply(run);
+    return run;
+  }
+
+  /** Creates a run; one that is there already (of the same volume) is left as it is. */
+  async ensureRun(run: EcStripe): Promise<EcStripe> {
+    try {
+      return this.#noteRun(await this.#store.create(ecStripeKind, run));
+    } catch (error) {
+      if (!isAppError(error, "AlreadyExists")) throw error;
+      const there = await this.freshRun(run.metadata.name);
+      if (there?.spec.volumeUuid === run.spec.volumeUuid) return there;
+      throw error;
+    }
+  }
+
+  /** One compare-and-swap of a run's spec on the object as read. `Conflict` when it has changed since. */
+  async updateRun(run: EcStripe): Promise<EcStripe> {
+    return this.#noteRun(await this.#store.update(ecStripeKind, run));
+  }
+
+  /** Replaces a run's status by compare-and-swap; `change` returns undefined to leave it. */
+  async swapRunStatus(name: string, change: (current: EcStripe) => EcStripeStatus | undefined): Promise<void> {
+    for (let attempt = 0; attempt < swapAttemptsMax; attempt++) {
+      const current = await this.freshRun(name);
+      const status = current && change(current);
+      if (!current || !status) return;
+      try {
+        this.#noteRun(await this.#store.updateStatus(ecStripeKind, { ...current, status }));
+        return;
+      } catch (error) {
+        if (!isAppError(error, "Conflict")) throw error;
+      }
+    }
+    throw contended(name);
+  }
+
+  /** All runs of a volume as the store has them now. */
+  async freshRuns(volume: EcVolume): Promise<EcStripe[]> {
+    const listed = await this.#store.list(ecStripeKind, `${volume.metadata.name}-`);
+    return listed.items.filter((run) => run.spec.volumeUuid === volume.spec.volumeUuid);
+  }
+
+  /** Removes a run's object, unless it changed since `run` was read (`Conflict`). */
+  async removeRun(run: EcStripe): Promise<void> {
+    await this.#store.delete(ecStripeKind, run.metadata.name, run.metadata.resourceVersion).catch(ignoreNotFound);
+    this.runs.remove(run.spec.volumeUuid, run.metadata.name);
+  }
+
+  #note(volume: EcVolume): EcVolume {
+    this.#volumes.set(volume.spec.volumeUuid, volume);
+    this.#names.set(volume.metadata.name, volume.spec.volumeUuid);
+    return volume;
+  }
+
+  #noteRun(run: EcStripe): EcStripe {
+    this.runs.apply(run);
+    return run;
+  }
+}
+
+function ignoreNotFound(error: unknown): void {
+  if (!isAppError(error, "NotFound")) throw error;
+}
+
+function contended(name: string): AppError {
+  return new AppError("Unavailable", `${name}: changed ${swapAttemptsMax} times while it was being written; try again`);
+}

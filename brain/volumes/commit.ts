@@ -1,0 +1,71 @@
+/**
+ * The commit of an act: one compare-and-swap on the run's object, repeated until its outcome is known. A commit whose outcome is unknown is neither
+ * answered nor dropped: to delete its chunks could delete what the store has just committed.
+ */
+import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
+import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
+import { isoNow } from "@couchestor/common/runtime/clock.ts";
+import type { BrainContext } from "../ports.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { alreadyCommitted, type Commit, committedSpec, refusal } from "./commit-rules.ts";
+
+export type CommitOutcome =
+  | { result: "committed"; run: EcStripe; /** The version that was replaced; undefined when it was committed before. */ before: EcStripe | undefined }
+  | { result: "refused"; reason: string };
+
+const attemptsMax = 32;
+
+/** Commits, or says why the act no longer counts. Throws a retryable error when the store can't tell the outcome. */
+export async function commitRun(
+  context: Pick<BrainContext, "clock" | "log">,
+  catalogue: Catalogue,
+  runName: string,
+  commit: Commit,
+): Promise<CommitOutcome> {
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    const current = await read(catalogue, runName);
+    if (!current) return { result: "refused", reason: "the run was removed" };
+    if (alreadyCommitted(current.spec, commit.act)) return { result: "committed", run: current, before: undefined };
+    const reason = refusal(current.spec, commit);
+    if (reason) return { result: "refused", reason };
+    try {
+      const spec = committedSpec(current.spec, commit, isoNow(context.clock));
+      return { result: "committed", run: await catalogue.updateRun({ ...current, spec }), before: current };
+    } catch (error) {
+      if (isAppError(error, "NotFound")) continue;
+      if (isAppError(error, "Conflict")) continue;
+      context.log.warn({ run: runName, error: String(error) }, "outcome of a commit is unknown; reading again");
+      if (attempt >= 2) throw unknownOutcome(runName, error);
+    }
+  }
+  throw unknownOutcome(runName, undefined);
+}
+
+async function read(catalogue: Catalogue, runName: string): Promise<EcStripe | undefined> {
+  try {
+    return await catalogue.freshRun(runName);
+  } catch (error) {
+    throw unknownOutcome(runName, error);
+  }
+}
+
+/** Raises the run's fence to `epoch`, so that no act of an older owner can commit any more; returns the run as fenced. */
+export async function fenceRun(catalogue: Catalogue, runName: string, epoch: number): Promise<EcStripe | undefined> {
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    const current = await catalogue.freshRun(runName);
+    if (!current || current.spec.fencedEpoch >= epoch) return current;
+    try {
+      return await catalogue.updateRun({ ...current, spec: { ...current.spec, fencedEpoch: epoch } });
+    } catch (error) {
+      if (!isAppError(error, "Conflict") && !isAppError(error, "NotFound")) throw error;
+    }
+  }
+  throw unknownOutcome(runName, undefined);
+}
+
+function unknownOutcome(runName: string, cause: unknown): AppError {
+  return new AppError("Unavailable", `${runName}: the store did not say whether the commit was made; report the act again`, {
+    retryable: true,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

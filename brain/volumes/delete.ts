@@ -1,0 +1,109 @@
+/**
+ * Deletion of a volume, in steps that a restarted brain takes up again: phase Deleting; a tombstone; its acts dropped; then run by run its chunks deleted
+ * by full name where they can be reached, and the run's object; at last the volume's object. What pools that are away still hold, and what dead acts left,
+ * the tombstone lets garbage collection remove.
+ */
+import { currentPlacement } from "@couchestor/common/crd/ec-stripe.ts";
+import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
+import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
+import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { must } from "@couchestor/common/runtime/assert.ts";
+import { isoNow } from "@couchestor/common/runtime/clock.ts";
+import { committedColumns } from "../acts/chunk-columns.ts";
+import { fenceRun } from "./commit.ts";
+import type { Services } from "./services.ts";
+import type { Tombstones } from "./tombstone.ts";
+
+export class VolumeDeleter {
+  readonly #services: Services;
+  readonly #tombstones: Tombstones;
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(services: Services, tombstones: Tombstones) {
+    this.#services = services;
+    this.#tombstones = tombstones;
+  }
+
+  /** Durable on return: the volume is Deleting, and will be gone even if this brain stops now. */
+  async request(name: string): Promise<EcVolume> {
+    const volume = await this.#services.catalogue.swapVolumeStatus(name, (current) => {
+      const status = must(current.status, "the volume's status");
+      return status.phase === "Deleting" ? undefined : { ...status, phase: "Deleting" };
+    });
+    this.start(volume);
+    return volume;
+  }
+
+  /** Goes on with every volume that is Deleting. Call it often. */
+  tick(): void {
+    for (const volume of this.#services.catalogue.volumes()) {
+      if (volume.status?.phase === "Deleting") this.start(volume);
+    }
+  }
+
+  start(volume: EcVolume): void {
+    const { volumeUuid } = volume.spec;
+    if (this.#running.has(volumeUuid)) return;
+    const work = this.#remove(volume)
+      .catch((error) => {
+        this.#services.context.log.warn({ volume: volume.metadata.name, error: String(error) }, "deletion goes on later");
+      })
+      .finally(() => this.#running.delete(volumeUuid));
+    this.#running.set(volumeUuid, work);
+  }
+
+  /** Waits for the deletions that are under way. */
+  async settle(): Promise<void> {
+    await Promise.all([...this.#running.values()]);
+  }
+
+  async #remove(volume: EcVolume): Promise<void> {
+    const { catalogue, ownership, acts, context } = this.#services;
+    const { volumeUuid } = volume.spec;
+    const epoch = await ownership.epochOf(volume);
+    await acts.dropAll((record) => record.act.volumeUuid === volumeUuid, "the volume is being deleted");
+    const runs = await catalogue.freshRuns(volume);
+    await this.#tombstones.put(
+      { volumeUuid, name: volume.metadata.name, epoch, deletedAt: isoNow(context.clock) },
+      this.#poolsThatMayHold(runs),
+    );
+    for (const run of runs) await this.#removeRun(run.metadata.name, epoch);
+    await catalogue.removeVolume(volume);
+    ownership.forget(volumeUuid);
+    context.log.info({ volume: volume.metadata.name, volumeUuid }, "volume deleted");
+  }
+
+  async #removeRun(name: string, epoch: number): Promise<void> {
+    const { catalogue, orders, inventory, context } = this.#services;
+    for (;;) {
+      const run = await fenceRun(catalogue, name, epoch);
+      if (!run) return;
+      const columns = committedColumns(run.spec, { reason: "volume-deleted", orderedBy: { epoch, actNo: 0 } });
+      for (const column of columns) {
+        if (inventory.host(column.poolUuid)?.node.state !== "Online") continue;
+        await orders.deleteNow(column).catch((error) => {
+          context.log.debug({ poolUuid: column.poolUuid, error: String(error) }, "chunks left to garbage collection");
+        });
+      }
+      try {
+        await catalogue.removeRun(run);
+        return;
+      } catch (error) {
+        if (!isAppError(error, "Conflict")) throw error;
+      }
+    }
+  }
+
+  /** Every pool the cluster knows, and every one the runs name: an act that died may have put chunks anywhere. */
+  #poolsThatMayHold(runs: readonly EcStripe[]): string[] {
+    const pools = new Set<string>();
+    for (const node of this.#services.inventory.nodes()) {
+      for (const pool of node.heartbeat?.pools ?? node.stored?.pools ?? []) pools.add(pool.poolUuid);
+    }
+    for (const run of runs) {
+      for (const l of currentPlacement(run.spec)?.shardLocations ?? []) pools.add(l.poolUuid);
+      for (const e of run.spec.exceptions) pools.add(e.poolUuid);
+    }
+    return [...pools];
+  }
+}

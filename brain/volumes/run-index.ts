@@ -1,0 +1,81 @@
+/**
+ * All runs in memory, small enough for 100,000 of them: what views, repair and metrics read. It follows this brain's own writes and every conflict's
+ * fresh read; whatever is committed is decided on the store's current object, never on this.
+ */
+import { formatCode } from "@couchestor/common/code/code.ts";
+import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
+import { type RunShape, shapeOf } from "./run-shape.ts";
+
+export interface RunEntry extends RunShape {
+  name: string;
+  volumeName: string;
+  volumeUuid: string;
+  firstStripe: number;
+  stripeCount: number;
+  placementVersion: number;
+  bytes: number;
+  state: "Unwritten" | "Healthy" | "Degraded" | "Unrecoverable";
+  missing: readonly number[];
+  lastScrubIso: string | undefined;
+}
+
+export class RunIndex {
+  readonly #byVolume = new Map<string, Map<string, RunEntry>>();
+  /** One object per distinct text or value, however many runs hold it. */
+  readonly #interned = new Map<string, unknown>();
+
+  /** Takes in an object as the store returned it. */
+  apply(object: EcStripe): RunEntry {
+    const { spec, status } = object;
+    const entry: RunEntry = {
+      ...shapeOf(spec),
+      code: this.#intern(formatCode(spec.code), spec.code),
+      shardLocations: shapeOf(spec).shardLocations.map((l) => ({
+        ...l,
+        poolUuid: this.#intern(l.poolUuid, l.poolUuid),
+        nodeName: this.#intern(`n ${l.nodeName}`, l.nodeName),
+        poolName: this.#intern(`p ${l.poolName}`, l.poolName),
+      })),
+      name: object.metadata.name,
+      volumeName: this.#intern(`v ${spec.volumeRef}`, spec.volumeRef),
+      volumeUuid: this.#intern(spec.volumeUuid, spec.volumeUuid),
+      firstStripe: spec.firstStripe,
+      stripeCount: spec.stripeCount,
+      placementVersion: spec.placements.at(-1)?.version ?? 0,
+      bytes: spec.lbaRange.endBytes - spec.lbaRange.startBytes,
+      state: status?.state ?? "Unwritten",
+      missing: status?.missingShards ?? [],
+      lastScrubIso: status?.lastScrub,
+    };
+    const runs = this.#byVolume.get(entry.volumeUuid) ?? new Map<string, RunEntry>();
+    this.#byVolume.set(entry.volumeUuid, runs);
+    runs.set(entry.name, entry);
+    return entry;
+  }
+
+  remove(volumeUuid: string, name: string): void {
+    const runs = this.#byVolume.get(volumeUuid);
+    runs?.delete(name);
+    if (runs?.size === 0) this.#byVolume.delete(volumeUuid);
+  }
+
+  /** The runs of a volume, by first stripe. */
+  ofVolume(volumeUuid: string): RunEntry[] {
+    return [...(this.#byVolume.get(volumeUuid)?.values() ?? [])].sort((a, b) => a.firstStripe - b.firstStripe);
+  }
+
+  get(volumeUuid: string, name: string): RunEntry | undefined {
+    return this.#byVolume.get(volumeUuid)?.get(name);
+  }
+
+  *all(): IterableIterator<RunEntry> {
+    for (const runs of this.#byVolume.values()) yield* runs.values();
+  }
+
+  #intern<T>(key: string, value: T): T {
+    const known = this.#interned.get(key);
+    if (known !== undefined) return known as T;
+    if (this.#interned.size < 100_000) this.#interned.set(key, value);
+    return value;
+  }
+}
