@@ -131,6 +131,19 @@ test("the seed decides: the same gives the same, others give many different sets
   expect(sets.size).toBeGreaterThan(295);
 });
 
+test("room for some only: as many as fit are placed, the first ones asked for, and the error says why not all", () => {
+  const pools = samplePools(5, 1);
+  const keep = [0, 1, 2, 3].map((i) => ({ shardIndex: i + 1, poolUuid: pools[i]?.poolUuid ?? "" }));
+  const { placed, shortage: why } = new Placer({ pools }).placeAsMany({ ...request, keep, shardIndexes: [5, 0] });
+  expect(placed).toEqual([
+    { shardIndex: 5, poolUuid: pools[4]?.poolUuid ?? "", nodeName: "node-4", poolName: "pool-0" },
+  ]);
+  expect(why?.data).toMatchObject({ shardsToPlace: 2, shardsPlaceable: 1, poolsMissing: 1 });
+  const none = new Placer({ pools: pools.slice(0, 4) }).placeAsMany({ ...request, keep, shardIndexes: [5, 0] });
+  expect(none.placed).toEqual([]);
+  expect(none.shortage?.data["shardsPlaceable"]).toBe(0);
+});
+
 test("a failed placement counts no bytes", () => {
   const placer = new Placer({ pools: samplePools(2, 2) });
   shortage(() => placer.place(request));

@@ -8,7 +8,7 @@
  */
 import { type Code, shardCount } from "@couchestor/common/code/code.ts";
 import type { PlacementRule } from "@couchestor/common/crd/ec-volume.ts";
-import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { augment } from "./augment.ts";
 import { placementError } from "./placement-error.ts";
@@ -75,6 +75,22 @@ export class Placer {
       const { poolUuid, nodeName, poolName } = this.index.pool(number);
       return { shardIndex: shards[i] ?? -1, poolUuid, nodeName, poolName };
     });
+  }
+
+  /**
+   * As `place`, but when there is room for some of the shards only, places the first ones of `shardIndexes` that fit and says in `shortage` why
+   * the others do not: a stripe that lost two shards is safer with one of them back.
+   */
+  placeAsMany(request: PlaceRequest): { placed: PlacedShard[]; shortage?: AppError } {
+    try {
+      return { placed: this.place(request) };
+    } catch (error) {
+      if (!isAppError(error, "FailedPrecondition")) throw error;
+      const placeable = Number(error.data["shardsPlaceable"]);
+      if (placeable === 0) return { placed: [], shortage: error };
+      const some = this.place({ ...request, shardIndexes: request.shardIndexes.slice(0, placeable) });
+      return { placed: some, shortage: error };
+    }
   }
 }
 

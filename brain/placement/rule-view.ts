@@ -14,7 +14,6 @@ export class RuleView {
   readonly domainNames: readonly string[];
   /** Numbers of the pools that the rule may use, full ones among them. */
   readonly eligible: readonly number[];
-  readonly eligibleDomainCount: number;
   readonly excluded: ReadonlyMap<number, Exclusion>;
   /** Whether domains cut through nodes and nodes through domains: then greedy placement is not exact. */
   readonly crossing: boolean;
@@ -38,7 +37,6 @@ export class RuleView {
     }
     this.eligible = eligible;
     this.excluded = excluded;
-    this.eligibleDomainCount = new Set(eligible.map((pool) => this.domainOf[pool])).size;
     this.crossing = isCrossing(eligible, this.domainOf, index.nodeOf);
     this.#sampler = new AliasSampler(eligible.map((pool) => index.capacityBytes[pool] ?? 0));
   }

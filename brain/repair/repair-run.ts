@@ -58,12 +58,10 @@ function placeAsManyAsFit(
   const topology = topologyOf(services.inventory, services.cluster.uuid);
   const locations = currentPlacement(run.spec)?.shardLocations ?? [];
   let reason: string | undefined;
+  const keep = locations.filter((l) => !lost.includes(l.shardIndex));
   for (let count = lost.length; count > 0; count--) {
-    const now = new Set(lost.slice(0, count));
-    const keep = locations.filter((l) => !now.has(l.shardIndex));
     try {
-      const placed = placeRun(topology, volume, run.spec, keep).filter((p) => now.has(p.shardIndex));
-      return { placed, reason };
+      return { placed: placeRun(topology, volume, run.spec, keep, lost.slice(0, count)), reason };
     } catch (error) {
       if (!isAppError(error)) throw error;
       reason ??= error.message;

@@ -1,15 +1,16 @@
 /** From placement to the shard locations of an act, and the topology that placement sees. */
 import type { ActId } from "@couchestor/common/api/acts.ts";
 import type { ShardLocation } from "@couchestor/common/api/maps.ts";
-import { type Code, shardBytes } from "@couchestor/common/code/code.ts";
+import { type Code, shardBytes, shardCount } from "@couchestor/common/code/code.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import { placeShards } from "../placement/placement.ts";
-import type { TopologySnapshot } from "../placement/topology.ts";
+import type { PlacedShard } from "../placement/placer.ts";
+import type { TopologyPool, TopologySnapshot } from "../placement/topology.ts";
 
 /** What placement knows of the pools now. Only pools that carry our cluster's identity or none can be written. */
 export function topologyOf(inventory: Inventory, clusterUuid: string | undefined): TopologySnapshot {
-  const pools: TopologySnapshot["pools"][number][] = [];
+  const pools: TopologyPool[] = [];
   for (const node of inventory.nodes()) {
     for (const pool of node.heartbeat?.pools ?? node.stored?.pools ?? []) {
       if (inventory.host(pool.poolUuid)?.node !== node) continue;
@@ -36,34 +37,31 @@ export function placementSeed(volumeUuid: string, firstStripe: number): number {
   return hash;
 }
 
-export interface Placed {
-  shardIndex: number;
-  poolUuid: string;
-  nodeName: string;
-  poolName: string;
-}
+export type Placed = PlacedShard;
 
 /**
- * Pools for the shards of a run that `keep` does not hold. Throws `FailedPrecondition` saying how many pools or domains are missing.
- * `keep`: shards that stay where they are.
+ * Pools for these shards of a run (default: all that `keep` does not hold). Throws `FailedPrecondition` saying how many pools or domains are missing.
+ * `keep`: shards that stay where they are and count against the limits.
  */
 export function placeRun(
   topology: TopologySnapshot,
   volume: EcVolume,
   run: { firstStripe: number; stripeCount: number; code: Code },
   keep: readonly ShardLocation[],
+  shardIndexes?: readonly number[],
 ): Placed[] {
   const { spec } = volume;
   const kept = new Set(keep.map((l) => l.shardIndex));
-  const result = placeShards({
+  const all = Array.from({ length: shardCount(run.code) }, (_, i) => i);
+  return placeShards({
     code: run.code,
     rule: spec.placement,
     topology,
-    keep: [...keep],
+    keep,
+    shardIndexes: shardIndexes ?? all.filter((i) => !kept.has(i)),
     bytesPerShard: shardBytes(run.code, spec.stripeSizeBytes) * run.stripeCount,
     seed: placementSeed(spec.volumeUuid, run.firstStripe),
   });
-  return result.placements.filter((p) => !kept.has(p.shardIndex));
 }
 
 /** Placed shards as an act puts them. */

@@ -49,7 +49,8 @@ async function lockedIntegrity(root: string, name: string): Promise<string> {
   throw new AppError("FailedPrecondition", `package-lock.json has no checksum of ${name} ${Bun.version}`);
 }
 
-async function checkIntegrity(archive: string, integrity: string, name: string): Promise<void> {
+/** Throws unless the file has the checksum of the lock file (`sha512-…`). */
+export async function checkIntegrity(archive: string, integrity: string, name: string): Promise<void> {
   const actual = `sha512-${createHash("sha512")
     .update(await readFile(archive))
     .digest("base64")}`;

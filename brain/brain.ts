@@ -1,0 +1,148 @@
+/** The brain's parts joined around a store and its agents; `wiring.ts` gives it the real ones, tests their own. */
+import type { ActId } from "@couchestor/common/api/acts.ts";
+import type { HeartbeatAnswer } from "@couchestor/common/api/nodes.ts";
+import { ActRegistry } from "./acts/act-registry.ts";
+import { ChunkOrders } from "./acts/chunk-orders.ts";
+import { Sweeper, type SweepOptions } from "./garbage/sweeper.ts";
+import { ClusterIdentity } from "./inventory/cluster.ts";
+import { Inventory } from "./inventory/inventory.ts";
+import { Standings } from "./inventory/standing.ts";
+import type { BrainContext } from "./ports.ts";
+import { Recovery } from "./recover/recovery.ts";
+import { RepairController, type RepairOptions } from "./repair/repair-controller.ts";
+import { ScrubController, type ScrubOptions } from "./scrub/scrub-controller.ts";
+import { Catalogue } from "./volumes/catalogue.ts";
+import { alreadyCommitted } from "./volumes/commit-rules.ts";
+import { finishCreation } from "./volumes/create.ts";
+import { VolumeDeleter } from "./volumes/delete.ts";
+import { Ownership } from "./volumes/ownership.ts";
+import type { Services } from "./volumes/services.ts";
+import { Tombstones } from "./volumes/tombstone.ts";
+
+export interface BrainOptions {
+  heartbeatEveryMs: number;
+  offlineAfterMs: number;
+  repairAfterMs: number;
+  repair: RepairOptions;
+  scrub: ScrubOptions;
+  sweep: SweepOptions;
+}
+
+/** How often everything that waits for time is looked at. */
+const tickMs = 200;
+
+export class Brain {
+  readonly services: Services;
+  readonly tombstones: Tombstones;
+  readonly deleter: VolumeDeleter;
+  readonly repair: RepairController;
+  readonly scrubs: ScrubController;
+  readonly sweeper: Sweeper;
+  readonly recovery: Recovery;
+  readonly #context: BrainContext;
+  #cancelTick: (() => void) | undefined;
+  #started = false;
+  #stopping = false;
+
+  constructor(context: BrainContext, options: BrainOptions) {
+    this.#context = context;
+    const cluster = new ClusterIdentity(context, { settleMs: options.heartbeatEveryMs });
+    const inventory = new Inventory(context, cluster, options);
+    const catalogue = new Catalogue(context.store);
+    const orders = new ChunkOrders(context, inventory);
+    const committedBefore = (act: ActId) => isCommitted(catalogue, act);
+    this.services = {
+      context,
+      cluster,
+      inventory,
+      standings: new Standings(inventory, context.clock, options),
+      catalogue,
+      ownership: new Ownership(context, catalogue),
+      orders,
+      acts: new ActRegistry(context, { inventory, orders, committedBefore }),
+    };
+    this.tombstones = new Tombstones(context.store);
+    this.deleter = new VolumeDeleter(this.services, this.tombstones);
+    this.repair = new RepairController(this.services, options.repair);
+    this.scrubs = new ScrubController(this.services, options.scrub);
+    this.sweeper = new Sweeper(this.services, this.tombstones, options.sweep);
+    this.recovery = new Recovery(this.services);
+  }
+
+  /** Reads the store, and takes up what an earlier process left half done. */
+  async start(): Promise<void> {
+    await this.services.cluster.load();
+    await Promise.all([this.services.inventory.load(), this.services.catalogue.load(), this.tombstones.load()]);
+    for (const volume of this.services.catalogue.volumes()) {
+      if (volume.status?.phase === "Empty") await finishCreation(this.services, volume);
+    }
+    this.#started = true;
+    this.#schedule();
+  }
+
+  /** Why the brain can't serve, and what a person should know though it can. */
+  readiness(): { ready: boolean; checks: Record<string, string> } {
+    const { cluster, ownership } = this.services;
+    const fenced = ownership.fencedCount;
+    return {
+      ready: this.#started && !this.#stopping && fenced === 0,
+      checks: {
+        store: this.#started ? "ok" : "not read yet",
+        cluster: cluster.state === "unclaimed" ? `unclaimed (${cluster.seenUuids().join(", ")}): run \`couchestor volume recover\`` : cluster.state,
+        ownership: fenced === 0 ? "ok" : `${fenced} volumes were taken by another brain`,
+        shutdown: this.#stopping ? "stopping" : "no",
+      },
+    };
+  }
+
+  heartbeat(nodeName: string, raw: Record<string, unknown>): HeartbeatAnswer {
+    const answer = this.services.inventory.heartbeat(nodeName, raw);
+    const beat = this.services.inventory.node(nodeName)?.heartbeat;
+    if (beat) this.services.acts.progress(nodeName, beat.instanceUuid, beat.acts);
+    return answer;
+  }
+
+  /** One look at everything that waits for time. */
+  tick(): void {
+    const { inventory, acts, orders, cluster } = this.services;
+    inventory.tick();
+    acts.tick();
+    orders.tick();
+    this.deleter.tick();
+    this.repair.tick();
+    this.scrubs.tick();
+    this.sweeper.tick();
+    void cluster.settle().catch((error) => this.#context.log.warn({ error: String(error) }, "cluster identity not written; will try again"));
+  }
+
+  /** Stops granting and starting; waits for what is being committed or written. Acts under way go on and report to the next brain. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#cancelTick?.();
+    const { acts, orders, inventory } = this.services;
+    acts.stop();
+    this.repair.stop();
+    for (const record of acts.active()) if (!record.committing) record.end({ answer: { result: "dropped", reason: "the brain stopped" }, done: undefined });
+    await Promise.allSettled([...acts.active()].map((record) => record.committing));
+    await Promise.allSettled([this.scrubs.stop(), this.repair.settle(), this.sweeper.stop(), this.deleter.settle(), orders.settle()]);
+    await inventory.flush();
+  }
+
+  #schedule(): void {
+    if (this.#stopping) return;
+    this.#cancelTick = this.#context.clock.after(tickMs, () => {
+      try {
+        this.tick();
+      } catch (error) {
+        this.#context.log.error({ error: String(error) }, "a tick failed");
+      }
+      this.#schedule();
+    });
+  }
+}
+
+async function isCommitted(catalogue: Catalogue, act: ActId): Promise<boolean> {
+  const volume = catalogue.volumeByUuid(act.volumeUuid);
+  if (!volume) return false;
+  return (await catalogue.freshRuns(volume)).some((run) => alreadyCommitted(run.spec, act));
+}
