@@ -12,7 +12,9 @@ export interface Selection {
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
+  /** Limit of one attempt. */
   timeoutMs?: number;
+  attemptsMax?: number;
   /** Called right before the request leaves: a leader's check that it still is one. */
   before?: (() => void) | undefined;
 }

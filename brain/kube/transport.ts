@@ -24,6 +24,8 @@ export interface KubeRequest {
   signal?: AbortSignal | undefined;
   /** Limit of one attempt; `limits.timeoutMs` unless told otherwise. */
   timeoutMs?: number;
+  /** Attempts in all; `limits.attemptsMax` unless told otherwise. */
+  attemptsMax?: number;
   /** Called right before each attempt leaves: throws if it must not any more. */
   before?: (() => void) | undefined;
 }
@@ -88,7 +90,8 @@ export class KubeTransport {
         return await this.#slots.run(() => this.#attempt<T>(request), request.signal);
       } catch (error) {
         if (request.signal?.aborted && !isAppError(error)) throw cancelled(request, error);
-        if (!this.#mayRepeat(request, error) || attempt >= this.#limits.attemptsMax) throw error;
+        if (!this.#mayRepeat(request, error) || attempt >= (request.attemptsMax ?? this.#limits.attemptsMax))
+          throw error;
         await this.#pause(attempt, error, request.signal);
       }
     }

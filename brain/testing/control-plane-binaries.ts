@@ -14,6 +14,7 @@ export function assetsDirectory(env: Record<string, string | undefined> = proces
 
 /** Why tests with a real control plane can't run here, in one plain line; undefined if they can. */
 export function controlPlaneMissing(programs: readonly string[] = ["etcd", "kube-apiserver"]): string | undefined {
+  if (Bun.which("setpriv") === null) return "no setpriv (util-linux), which ends programs together with the tests";
   const folder = assetsDirectory();
   const missing = programs.filter((program) => !isExecutable(join(folder, program)));
   if (missing.length === 0) return undefined;

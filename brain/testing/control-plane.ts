@@ -16,7 +16,7 @@ import {
   nodeObject,
   schedulerCommand,
 } from "./control-plane-commands.ts";
-import { freePorts, type RunningProgram, startProgram, until } from "./processes.ts";
+import { freePorts, type RunningProgram, removeWhenOrphaned, startProgram, until } from "./processes.ts";
 
 export interface TestUser {
   name: string;
@@ -55,10 +55,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 /** The one that all test files of a process share, with the users `brain` and `nobody`. It ends with the process. */
 export function sharedControlPlane(): Promise<ControlPlane> {
   const holder = globalThis as { [sharedKey]?: Promise<ControlPlane> };
-  holder[sharedKey] ??= startControlPlane({ users: [{ name: "brain" }, { name: "nobody" }] }).then((plane) => {
-    process.on("exit", () => plane.kill());
-    return plane;
-  });
+  holder[sharedKey] ??= startControlPlane({ users: [{ name: "brain" }, { name: "nobody" }] });
   return holder[sharedKey];
 }
 const sharedKey = Symbol.for("couchestor.test.control-plane");
@@ -69,6 +66,7 @@ export class ControlPlane implements AsyncDisposable {
   readonly #options: ControlPlaneOptions;
   readonly #tokens = new Map<string, string>();
   readonly #running: RunningProgram[] = [];
+  readonly #keeper: { release(): void };
   #apiServer: RunningProgram | undefined;
   #ports: readonly number[] = [];
 
@@ -76,6 +74,7 @@ export class ControlPlane implements AsyncDisposable {
     this.dir = dir;
     this.authority = authority;
     this.#options = options;
+    this.#keeper = removeWhenOrphaned(dir);
   }
 
   /** `https://127.0.0.1:PORT`. */
@@ -188,21 +187,12 @@ export class ControlPlane implements AsyncDisposable {
     const programs = [...this.#running.splice(0), ...(this.#apiServer ? [this.#apiServer] : [])];
     this.#apiServer = undefined;
     await Promise.all(programs.map((program) => program.stop(0)));
-    this.#removeFolder();
-  }
-
-  /** As `stop`, but without waiting, for the end of the process. */
-  kill(): void {
-    for (const program of [...this.#running, ...(this.#apiServer ? [this.#apiServer] : [])]) program.signal("SIGKILL");
-    this.#removeFolder();
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 });
+    this.#keeper.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
-  }
-
-  #removeFolder(): void {
-    rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 });
   }
 
   #run(name: string, command: readonly string[]): RunningProgram {

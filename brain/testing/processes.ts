@@ -16,8 +16,8 @@ export interface RunningProgram {
   logTail(): string;
 }
 
-// With util-linux's setpriv the kernel ends the program when this process dies, however it dies.
-const dieWithParent = Bun.which("setpriv") === null ? [] : ["setpriv", "--pdeathsig", "KILL", "--"];
+// The kernel ends the program when this process dies, however it dies. (bun test ends without "exit" events.)
+const dieWithParent = ["setpriv", "--pdeathsig", "KILL", "--"];
 
 /** Starts a program; what it prints goes to `logFile`. */
 export function startProgram(name: string, command: readonly string[], logFile: string): RunningProgram {
@@ -40,6 +40,15 @@ export function startProgram(name: string, command: readonly string[], logFile: 
     },
     logTail: () => readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-12).join("\n"),
   };
+}
+
+/** Removes a folder a moment after this process has died without doing so itself. */
+export function removeWhenOrphaned(folder: string): { release(): void } {
+  const script = 'cat >/dev/null; for _ in 1 2 3; do sleep 0.5; rm -rf -- "$0" && break; done';
+  // Its input ends when nobody holds the other end any more.
+  const keeper = Bun.spawn(["sh", "-c", script, folder], { stdin: "pipe", stdout: "ignore", stderr: "ignore" });
+  keeper.unref();
+  return { release: () => keeper.kill("SIGKILL") };
 }
 
 /** Ports of the loopback interface that are free now, all different. Whoever takes one may find it taken, and asks again. */
