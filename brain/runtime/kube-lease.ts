@@ -27,22 +27,25 @@ export function kubeLeaseStore(client: KubeClient, place: { namespace: string; n
     },
     async replace(lease, timeoutMs) {
       const object = objectOf(place, lease);
-      object.metadata.resourceVersion = lease.version;
+      const [uid = "", resourceVersion = ""] = lease.version.split("/");
+      // Without its uid a PUT of a lease that was deleted makes a new one, whatever its resourceVersion.
+      Object.assign(object.metadata, { uid, resourceVersion });
       return leaseOf(await client.replace(type, object, { timeoutMs, attemptsMax: 1 }));
     },
   };
 }
 
 function leaseOf({ metadata, spec = {} }: LeaseObject): Lease {
-  if (metadata.resourceVersion === undefined)
-    throw new AppError("Internal", `lease ${metadata.name} has no resourceVersion`);
+  const { uid, resourceVersion } = metadata;
+  if (!uid || !resourceVersion)
+    throw new AppError("Internal", `lease ${metadata.name} has no uid or no resourceVersion`);
   return {
     holder: spec.holderIdentity ?? "",
     durationMs: (spec.leaseDurationSeconds ?? 0) * 1000,
     acquiredAt: spec.acquireTime ?? "",
     renewedAt: spec.renewTime ?? "",
     transitions: spec.leaseTransitions ?? 0,
-    version: metadata.resourceVersion,
+    version: `${uid}/${resourceVersion}`,
   };
 }
 

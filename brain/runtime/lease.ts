@@ -19,7 +19,7 @@ export interface LeaseStore {
   read(timeoutMs: number): Promise<Lease | undefined>;
   /** Throws `AlreadyExists`. */
   create(lease: Omit<Lease, "version">, timeoutMs: number): Promise<Lease>;
-  /** Throws `Conflict` if `version` is no longer the current one, `NotFound` if there is no lease any more. */
+  /** Throws `Conflict` if `version` is no longer the current one, `Conflict` or `NotFound` if there is no lease any more. Never creates one. */
   replace(lease: Lease, timeoutMs: number): Promise<Lease>;
 }
 
