@@ -62,7 +62,7 @@ export interface ControllerOptions {
   mayAct?: () => void;
 }
 
-const refillMs = 10_000;
+const roomMs = 200;
 
 export class Controller {
   readonly name: string;
@@ -70,10 +70,11 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #queue: WorkQueue;
   readonly #stop = new AbortController();
-  readonly #refills: (() => void)[] = [];
+  readonly #keys: (() => Iterable<string>)[] = [];
   readonly #synced: Promise<void>[] = [];
   #workers: Promise<void>[] = [];
-  #cancelRefill: (() => void) | undefined;
+  #sweep: Promise<void> | undefined;
+  #sweepAgain = false;
 
   constructor(deps: ControllerDeps, options: ControllerOptions) {
     this.name = options.name;
@@ -99,8 +100,8 @@ export class Controller {
       },
       deleted: add,
     });
-    this.#refills.push(() => {
-      for (const object of source.values()) add(object);
+    this.#keys.push(function* () {
+      for (const object of source.values()) yield* keysOf(object);
     });
     this.#synced.push(source.whenSynced);
     return this;
@@ -108,7 +109,7 @@ export class Controller {
 
   /** Puts a key in line, in `afterMs` if given. */
   enqueue(key: string, afterMs = 0): void {
-    if (!this.#queue.addAfter(key, afterMs)) this.#refillLater();
+    if (!this.#queue.addAfter(key, afterMs)) this.#refused();
   }
 
   /** Begins to work when all sources are complete. */
@@ -131,9 +132,8 @@ export class Controller {
   /** Tells what runs to end, and waits for it. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#cancelRefill?.();
     this.#queue.close();
-    await Promise.all(this.#workers);
+    await Promise.all([...this.#workers, this.#sweep]);
   }
 
   async #work(key: string): Promise<void> {
@@ -189,16 +189,26 @@ export class Controller {
     return "failed";
   }
 
-  /** A full queue has refused keys: all of them come again when there has been time to work. */
-  #refillLater(): void {
-    if (this.#cancelRefill !== undefined || this.#stop.signal.aborted) return;
-    this.#deps.logger.warn(
-      { controller: this.name, ...this.queueStats },
-      "the queue is full; all keys come again later",
-    );
-    this.#cancelRefill = this.#deps.clock.after(refillMs, () => {
-      this.#cancelRefill = undefined;
-      for (const refill of this.#refills) refill();
+  /** A full queue has refused keys, nobody knows which: all of them come again, as fast as there is room. */
+  #refused(): void {
+    this.#sweepAgain = true;
+    if (this.#sweep !== undefined || this.#stop.signal.aborted) return;
+    this.#deps.logger.warn({ controller: this.name, ...this.queueStats }, "the queue is full; all keys come again");
+    this.#sweep = this.#sweepAll().finally(() => {
+      this.#sweep = undefined;
     });
+  }
+
+  async #sweepAll(): Promise<void> {
+    const { signal } = this.#stop;
+    while (this.#sweepAgain && !signal.aborted) {
+      this.#sweepAgain = false;
+      for (const keys of this.#keys) {
+        for (const key of keys()) {
+          while (!signal.aborted && !this.#queue.add(key))
+            await this.#deps.clock.sleep(roomMs, signal).catch(() => undefined);
+        }
+      }
+    }
   }
 }
