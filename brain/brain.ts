@@ -88,7 +88,10 @@ export class Brain {
       ready: this.#started && !this.#stopping && fenced === 0,
       checks: {
         store: this.#started ? "ok" : "not read yet",
-        cluster: cluster.state === "unclaimed" ? `unclaimed (${cluster.seenUuids().join(", ")}): run \`couchestor volume recover\`` : cluster.state,
+        cluster:
+          cluster.state === "unclaimed"
+            ? `unclaimed (${cluster.seenUuids().join(", ")}): run \`couchestor volume recover\``
+            : cluster.state,
         ownership: fenced === 0 ? "ok" : `${fenced} volumes were taken by another brain`,
         shutdown: this.#stopping ? "stopping" : "no",
       },
@@ -112,7 +115,11 @@ export class Brain {
     this.repair.tick();
     this.scrubs.tick();
     this.sweeper.tick();
-    void cluster.settle().catch((error) => this.#context.log.warn({ error: String(error) }, "cluster identity not written; will try again"));
+    void cluster
+      .settle()
+      .catch((error) =>
+        this.#context.log.warn({ error: String(error) }, "cluster identity not written; will try again"),
+      );
   }
 
   /** Stops granting and starting; waits for what is being committed or written. Acts under way go on and report to the next brain. */
@@ -122,9 +129,17 @@ export class Brain {
     const { acts, orders, inventory } = this.services;
     acts.stop();
     this.repair.stop();
-    for (const record of acts.active()) if (!record.committing) record.end({ answer: { result: "dropped", reason: "the brain stopped" }, done: undefined });
+    for (const record of acts.active())
+      if (!record.committing)
+        record.end({ answer: { result: "dropped", reason: "the brain stopped" }, done: undefined });
     await Promise.allSettled([...acts.active()].map((record) => record.committing));
-    await Promise.allSettled([this.scrubs.stop(), this.repair.settle(), this.sweeper.stop(), this.deleter.settle(), orders.settle()]);
+    await Promise.allSettled([
+      this.scrubs.stop(),
+      this.repair.settle(),
+      this.sweeper.stop(),
+      this.deleter.settle(),
+      orders.settle(),
+    ]);
     await inventory.flush();
   }
 

@@ -25,7 +25,7 @@ interface Entry {
 }
 
 export interface FreshnessOptions {
-  /** Not older than this, in milliseconds; default: the cache's. 0: asked for now. */
+  /** Not older than this, in milliseconds; default: the cache's. 0: the brain is asked anew. */
   maxAgeMs?: number;
 }
 

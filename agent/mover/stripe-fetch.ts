@@ -92,7 +92,7 @@ export class StripeFetch {
       const present = new Map(sources.map((shardIndex) => [shardIndex, this.#heldPart(at(shardIndex)) as Uint8Array]));
       const into = lacking.map(() => new Uint8Array(first.blockCount * blockBytes));
       this.#options.codec.reconstruct(this.#view.run.code, present, lacking, into);
-      lacking.forEach((shardIndex, i) => this.#hold(at(shardIndex), into[i] as Uint8Array));
+      for (const [i, shardIndex] of lacking.entries()) this.#hold(at(shardIndex), into[i] as Uint8Array);
       return;
     }
   }

@@ -11,6 +11,7 @@ import {
   shardCount,
 } from "@couchestor/common/code/code.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
+import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import type { Coding } from "../ports.ts";
 import { chunkHeaderBytes, encodeChunkHeader, stripeDigest } from "../store/chunk-format.ts";
 
@@ -34,6 +35,7 @@ export class StripeImages {
   /** The data regions of the images, by shard index. */
   readonly shards: Uint8Array[];
   readonly #headerBytes: number;
+  #tables: Uint32Array[] | undefined;
 
   constructor(code: Code, stripeBytes: number) {
     this.code = code;
@@ -61,25 +63,21 @@ export class StripeImages {
     codec.encode(this.code, this.data, this.parity);
   }
 
-  /** One CRC table a shard. */
-  tables({ checksum }: Coding): Uint32Array[] {
-    return this.shards.map((shard) => {
-      const crcs = new Uint32Array(shard.byteLength / blockBytes);
-      checksum.crc32cBlocks(shard, crcs);
-      return crcs;
-    });
+  /** The digest over the CRC tables of all shards, which must all be filled and not change any more. */
+  digest({ checksum }: Coding): number {
+    this.#tables = this.shards.map((shard) => tableOf(shard, checksum));
+    return stripeDigest(this.#tables, checksum);
   }
 
-  /** Writes the headers of the target shards. All shards must be filled: the digest covers every one. */
+  /** Writes the headers of the target shards, whose data must be there. `digest` is the whole stripe's. */
   seal(
     identity: StripeIdentity,
     targets: readonly ShardLocation[],
     act: Pick<ActId, "epoch" | "actNo">,
-    coding: Coding,
-  ): number {
+    digest: number,
+    { checksum }: Coding,
+  ): void {
     const { volume, stripe, generation, encodeEpoch, encodeAct, throughSeq, placementVersion } = identity;
-    const tables = this.tables(coding);
-    const digest = stripeDigest(tables, coding.checksum);
     for (const { shardIndex, poolUuid } of targets) {
       const image = this.images[shardIndex];
       const shard = this.shards[shardIndex];
@@ -116,11 +114,16 @@ export class StripeImages {
           stripesPerRun: volume.stripesPerRun,
           policyStripeBytes: volume.stripeSizeBytes,
         },
-        tables[shardIndex] as Uint32Array,
-        coding.checksum,
+        this.#tables?.[shardIndex] ?? tableOf(shard, checksum),
+        checksum,
       );
       image.set(header);
     }
-    return digest;
   }
+}
+
+function tableOf(shard: Uint8Array, checksum: Checksum): Uint32Array {
+  const crcs = new Uint32Array(shard.byteLength / blockBytes);
+  checksum.crc32cBlocks(shard, crcs);
+  return crcs;
 }

@@ -1,5 +1,4 @@
 /** Reads ranges of a volume: maps, shards, decoding where shards are missing, and a few stripes ahead with bounded memory. */
-import { type Code, shardBytes } from "@couchestor/common/code/code.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { MoverContext } from "../ports.ts";
 import type { ByteBudget } from "./byte-budget.ts";
@@ -78,11 +77,9 @@ export class StripeReader {
         const first = ahead.shift();
         if (first === undefined) return;
         const { bytes, release } = await first;
-        try {
-          yield bytes;
-        } finally {
-          release();
-        }
+        // What is being sent is at most one stripe a reader; a slow one must not keep the others waiting.
+        release();
+        yield bytes;
       }
     } finally {
       stop.abort();
@@ -91,7 +88,7 @@ export class StripeReader {
   }
 
   async #readHeld(volumeUuid: string, range: StripeRange, signal: AbortSignal) {
-    const release = await this.#budget.acquire(range.lengthBytes, "foreground", signal);
+    const release = await this.#budget.acquire(2 * range.lengthBytes, "foreground", signal);
     try {
       return { bytes: await this.readStripe(volumeUuid, range, signal), release };
     } catch (error) {
@@ -166,9 +163,4 @@ export class StripeReader {
 function changed(before: StripeView, after: StripeView): boolean {
   const online = (view: StripeView) => view.nodes.map((node) => `${node.nodeName} ${node.url} ${node.online}`).join();
   return versionOf(before) !== versionOf(after) || online(before) !== online(after);
-}
-
-/** Bytes of all shards of a whole stripe: what rebuilding or encoding one holds in memory. */
-export function stripeMemoryBytes(code: Code, stripeBytes: number, shards: number): number {
-  return shardBytes(code, stripeBytes) * shards;
 }

@@ -11,12 +11,15 @@ import { ContextTable } from "./context-table.ts";
 import { HashSlots } from "./hash-slots.ts";
 
 export const rowWords = 9;
-export const rowsPerPage = 16_384;
+export const rowsPerPage = 4096;
 /** The most chunks of one pool: 400 million take 17 GB of memory. */
 export const chunksMax = 400_000_000;
 export const segmentBytesMax = 2 ** 30;
 const freeContext = 0xffff_ffff;
 const unitBytes = 4096;
+
+/** More writes than one group may hold. */
+const roomMargin = 65_536;
 
 /** Found by a scan after an unclean stop: it may never have been acknowledged, nor be durable but for the sync at opening. */
 export const flagRecovered = 1;
@@ -69,6 +72,12 @@ export class ChunkIndex {
       return false;
     });
     return rows;
+  }
+
+  /** Throws `TooLarge` if `name` might not find room once the writes under way are in; to be asked before anything is written. */
+  checkRoom(name: ChunkName): void {
+    if (this.#count >= chunksMax - roomMargin) throw tooManyChunks();
+    this.contexts.checkRoom(name.volumeUuid, name.encodeEpoch, name.putEpoch, roomMargin);
   }
 
   /** Adds a chunk that is not there. Returns its row. */
@@ -172,6 +181,10 @@ export class ChunkIndex {
     const high = (page[at + 2] ?? 0) & 0x07ff_ffff;
     return mix(context.volume, context.encodeEpoch, page[at + 1] ?? 0, high, page[at + 3] ?? 0, page[at + 4] ?? 0);
   }
+}
+
+function tooManyChunks(): AppError {
+  return new AppError("TooLarge", `pool index: a pool holds at most ${chunksMax} chunks; put chunks to another pool`);
 }
 
 /** Whether the row at `at` holds a chunk. */

@@ -38,6 +38,14 @@ export class ContextTable {
     return context;
   }
 
+  /** Throws `TooLarge` unless a context can be had with `margin` to spare. */
+  checkRoom(volumeUuid: string, encodeEpoch: number, putEpoch: number, margin: number): void {
+    const volume = this.#volumeIds.get(volumeUuid);
+    if (volume === undefined && this.#volumeUuids.length >= volumesMax - margin) throw tooMany("volumes", volumesMax);
+    if (this.#ids.size < contextsMax - margin || this.#ids.has(`${volume}:${encodeEpoch}:${putEpoch}`)) return;
+    throw tooMany("volume and epoch pairs", contextsMax);
+  }
+
   /** The context's number with one more reference; makes it if needed. Throws `TooLarge` at the limits. */
   acquire(volumeUuid: string, encodeEpoch: number, putEpoch: number): number {
     const volume = this.#internVolume(volumeUuid);
@@ -64,9 +72,9 @@ export class ContextTable {
     (this.#quarantine ?? this.#free).push(id);
   }
 
-  /** Until `thaw`, numbers that become free are not given to another context. */
+  /** Until `thaw`, no number that is free, or becomes so, is given to another context. */
   freeze(): void {
-    this.#quarantine ??= [];
+    this.#quarantine ??= this.#free.splice(0);
   }
 
   thaw(): void {

@@ -53,7 +53,8 @@ export async function openDirectoryMedium(options: DirectoryMediumOptions): Prom
     if (!intact) await writeCopy(options, copy, encodeSuperblock(superblock, checksum));
   }
   await fileSystem.syncDirectory(path);
-  await fileSystem.syncDirectory(`${path}/segments`);
+  // The process before may have been killed between removing a segment and syncing that.
+  if (read.newest) await fileSystem.syncDirectory(`${path}/segments`);
   return new DirectoryMedium(options, superblock);
 }
 
@@ -95,9 +96,10 @@ async function refuseForeignContent({ fileSystem, path }: DirectoryMediumOptions
 
 /** Makes the names of the directory and of its parents durable. A parent that this user may not open was there before. */
 async function syncParents(fileSystem: FileSystem, path: string): Promise<void> {
-  const parts = path.split("/");
-  for (let depth = parts.length - 1; depth > 0; depth--) {
-    const parent = parts.slice(0, depth).join("/") || (path.startsWith("/") ? "/" : ".");
+  const root = path.startsWith("/") ? "/" : "./";
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  for (let depth = parts.length - 1; depth >= 0; depth--) {
+    const parent = root + parts.slice(0, depth).join("/");
     try {
       await fileSystem.syncDirectory(parent);
     } catch (error) {

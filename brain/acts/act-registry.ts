@@ -2,13 +2,7 @@
  * The acts of this brain process: numbers them, hands them to movers, watches their progress, commits their results once, and drops those that are lost.
  * A dropped act's chunks are deleted by name; what arrives later under those names is garbage.
  */
-import {
-  type ActDone,
-  type ActDoneAnswer,
-  type ActId,
-  type ActProgress,
-  actKey,
-} from "@couchestor/common/api/acts.ts";
+import { type ActDone, type ActDoneAnswer, type ActId, type ActProgress, actKey } from "@couchestor/common/api/acts.ts";
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
 import type { Inventory } from "../inventory/inventory.ts";
@@ -91,7 +85,10 @@ export class ActRegistry {
   async begin(order: ActOrder): Promise<ActRecord> {
     if (this.#stopped) throw new AppError("Unavailable", "the brain is shutting down");
     if (this.#active.size >= this.#limits.activeMax) {
-      throw new AppError("Unavailable", `${this.#active.size} acts are under way, at most ${this.#limits.activeMax} may be`);
+      throw new AppError(
+        "Unavailable",
+        `${this.#active.size} acts are under way, at most ${this.#limits.activeMax} may be`,
+      );
     }
     const record = this.#newRecord(order);
     const key = actKey(record.act);
@@ -99,7 +96,11 @@ export class ActRegistry {
     try {
       await this.#handOver(record);
     } catch (error) {
-      await this.drop(record, `mover ${order.mover.nodeName} did not take it: ${toAppError(error).message}`, toAppError(error));
+      await this.drop(
+        record,
+        `mover ${order.mover.nodeName} did not take it: ${toAppError(error).message}`,
+        toAppError(error),
+      );
       throw error;
     }
     return record;
@@ -168,7 +169,10 @@ export class ActRegistry {
     const answer: ActDoneAnswer = { result: "dropped", reason };
     if (record.state === "ended") return this.#answers.get(actKey(record.act)) ?? answer;
     this.#end(record, { answer, done, error });
-    this.#context.log.warn({ act: record.act, kind: record.order.kind, run: record.order.runName, reason }, "act dropped");
+    this.#context.log.warn(
+      { act: record.act, kind: record.order.kind, run: record.order.runName, reason },
+      "act dropped",
+    );
     if (!record.unsure) this.#orders.enqueue(record.order.columns(record.act));
     if (!done) {
       const stop = this.#context.agents.cancelAct(record.order.mover.clusterUrl, actKey(record.act));
@@ -207,7 +211,10 @@ export class ActRegistry {
 
   /** Something failed that is no use repeating. Whether the commit itself was made is asked of the store before anything is deleted. */
   async #afterFailedCommit(record: ActRecord, done: ActDone, error: AppError): Promise<ActDoneAnswer> {
-    this.#context.log.error({ act: record.act, error: error.message, cause: String(error.cause ?? "") }, "a commit failed");
+    this.#context.log.error(
+      { act: record.act, error: error.message, cause: String(error.cause ?? "") },
+      "a commit failed",
+    );
     if (!(await this.#committedBefore(record.act))) {
       return this.drop(record, `not committed: ${error.message}`, error, done);
     }
@@ -235,14 +242,16 @@ export class ActRegistry {
 
   #loseOf(nodeName: string, which: (record: ActRecord) => boolean, reason: string): void {
     for (const record of this.#active.values()) {
-      if (record.order.mover.nodeName === nodeName && which(record) && !record.committing) void this.drop(record, reason);
+      if (record.order.mover.nodeName === nodeName && which(record) && !record.committing)
+        void this.drop(record, reason);
     }
   }
 
   #newRecord(order: ActOrder): ActRecord {
     const counter = `${order.volumeUuid}.${order.epoch}`;
     const actNo = this.#nextNo.get(counter) ?? 1;
-    if (actNo > 0xffff_ffff) throw new AppError("FailedPrecondition", "all act numbers of this epoch are used; restart the brain");
+    if (actNo > 0xffff_ffff)
+      throw new AppError("FailedPrecondition", "all act numbers of this epoch are used; restart the brain");
     this.#nextNo.set(counter, actNo + 1);
     const ended = Promise.withResolvers<ActEnd>();
     const now = this.#context.clock.monotonicMs();
@@ -280,20 +289,4 @@ export class ActRegistry {
     if (await this.#committedBefore(act)) return { result: "committed" };
     return { result: "dropped", reason: "this brain did not grant the act, or has dropped it" };
   }
-}
-
-/** The online node that should move an act: the least loaded, and among those one that `prefers`, then by name. */
-export function chooseMover(
-  inventory: Inventory,
-  registry: Pick<ActRegistry, "loadOf">,
-  prefers: ReadonlySet<string>,
-): ActOrder["mover"] {
-  const ranked = inventory
-    .online()
-    .map((node) => ({ node, load: registry.loadOf(node.name), preferred: prefers.has(node.name) ? 0 : 1 }))
-    .sort((a, b) => a.load - b.load || a.preferred - b.preferred || (a.node.name < b.node.name ? -1 : 1));
-  const best = ranked[0];
-  if (!best) throw new AppError("Unavailable", "no agent is online to move data; start agents or wait for them to report");
-  const { instanceUuid, clusterUrl, adminUrl } = best.node.heartbeat;
-  return { nodeName: best.node.name, instanceUuid, clusterUrl, adminUrl };
 }

@@ -63,10 +63,18 @@ export function committedColumns(spec: EcStripeSpec, order: ColumnOrder): ChunkC
   const columns: ChunkColumn[] = [];
   for (const l of currentPlacement(spec)?.shardLocations ?? []) {
     const except = new Set(spec.exceptions.filter((e) => e.shardIndex === l.shardIndex).map((e) => e.stripe));
-    columns.push({ ...shared, ...putOf(l), shardIndex: l.shardIndex, firstStripe: spec.firstStripe, stripeCount: spec.stripeCount, except });
+    columns.push({
+      ...shared,
+      ...putOf(l),
+      shardIndex: l.shardIndex,
+      firstStripe: spec.firstStripe,
+      stripeCount: spec.stripeCount,
+      except,
+    });
   }
   for (const e of spec.exceptions) {
-    if (e.present) columns.push({ ...shared, ...putOf(e), shardIndex: e.shardIndex, firstStripe: e.stripe, stripeCount: 1 });
+    if (e.present)
+      columns.push({ ...shared, ...putOf(e), shardIndex: e.shardIndex, firstStripe: e.stripe, stripeCount: 1 });
   }
   return columns;
 }
@@ -74,7 +82,9 @@ export function committedColumns(spec: EcStripeSpec, order: ColumnOrder): ChunkC
 /** The chunks that `before` names and `after` does not. */
 export function supersededColumns(before: EcStripeSpec, after: EcStripeSpec, order: ColumnOrder): ChunkColumn[] {
   const sameEncoding =
-    before.generation === after.generation && before.encodeEpoch === after.encodeEpoch && before.encodeAct === after.encodeAct;
+    before.generation === after.generation &&
+    before.encodeEpoch === after.encodeEpoch &&
+    before.encodeAct === after.encodeAct;
   const old = committedColumns(before, order);
   if (!sameEncoding) return old;
   const named = new Set<string>();
@@ -117,7 +127,8 @@ export function actColumns(
     reason: "act-dropped" as const,
     orderedBy: { epoch: act.epoch, actNo: act.actNo },
   };
-  if (!only) return targets.map((t) => ({ ...shared, ...putOf(t), shardIndex: t.shardIndex, firstStripe, stripeCount }));
+  if (!only)
+    return targets.map((t) => ({ ...shared, ...putOf(t), shardIndex: t.shardIndex, firstStripe, stripeCount }));
   return only.flatMap(({ stripe, shardIndex }) => {
     const target = targets.find((t) => t.shardIndex === shardIndex);
     return target ? [{ ...shared, ...putOf(target), shardIndex, firstStripe: stripe, stripeCount: 1 }] : [];

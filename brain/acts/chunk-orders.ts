@@ -2,8 +2,9 @@
  * Sends deletions to agents: exact names, in batches, tried again with backoff while a pool is away. The queue is bounded and in memory; what it
  * loses (a restart, an overflow, a pool away for long) garbage collection finds later.
  */
-import type { AgentPort, BrainContext } from "../ports.ts";
+
 import type { Inventory } from "../inventory/inventory.ts";
+import type { AgentPort, BrainContext } from "../ports.ts";
 import { type ChunkColumn, deleteRequests } from "./chunk-columns.ts";
 
 const columnsMax = 100_000;
@@ -98,7 +99,8 @@ export class ChunkOrders {
 
   #reachable(poolUuid: string): string | undefined {
     const host = this.#inventory.host(poolUuid);
-    if (host?.node.state !== "Online" || host.node.vanished.has(poolUuid) || host.pool.state === "Failed") return undefined;
+    if (host?.node.state !== "Online" || host.node.vanished.has(poolUuid) || host.pool.state === "Failed")
+      return undefined;
     return host.node.heartbeat?.clusterUrl;
   }
 }

@@ -9,8 +9,8 @@ import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
 import { fenceRun } from "../volumes/commit.ts";
-import { committedCopy, type RunShape, shapeOf } from "../volumes/run-shape.ts";
 import type { RunEntry } from "../volumes/run-index.ts";
+import { committedCopy, type RunShape, shapeOf } from "../volumes/run-shape.ts";
 import type { Services } from "../volumes/services.ts";
 import type { Tombstones } from "../volumes/tombstone.ts";
 
@@ -24,7 +24,12 @@ export interface SweepReport {
 }
 
 /** Sweeps one pool, a page at a time. Throws when the pool's agent stops answering; what was done is done. */
-export async function sweepPool(services: Services, tombstones: Tombstones, poolUuid: string, signal: AbortSignal): Promise<SweepReport> {
+export async function sweepPool(
+  services: Services,
+  tombstones: Tombstones,
+  poolUuid: string,
+  signal: AbortSignal,
+): Promise<SweepReport> {
   const { agents } = services.context;
   const report: SweepReport = { chunks: 0, deleted: 0, foreign: 0, left: 0 };
   let after: string | undefined;
@@ -92,12 +97,19 @@ async function decide(
   if (idle.length === 0) return undefined;
   const run = await fenceRun(services.catalogue, runName, epoch);
   if (!run || run.spec.volumeUuid !== volume.spec.volumeUuid || run.spec.authority !== "store") return undefined;
-  const garbage = idle.filter((info) => covers(run, info.stripe) && !isNamed({ ...shapeOf(run.spec), ...run.spec }, info, poolUuid, false));
+  const garbage = idle.filter(
+    (info) => covers(run, info.stripe) && !isNamed({ ...shapeOf(run.spec), ...run.spec }, info, poolUuid, false),
+  );
   return garbage.length > 0 ? requestOf(garbage, "garbage", epoch) : undefined;
 }
 
 /** An epoch above ours was in use: the store was put back to an older state. The next owner must start above it [E3]. */
-async function noteLaterEpochs(services: Services, volume: EcVolume, epoch: number, infos: readonly ChunkInfo[]): Promise<void> {
+async function noteLaterEpochs(
+  services: Services,
+  volume: EcVolume,
+  epoch: number,
+  infos: readonly ChunkInfo[],
+): Promise<void> {
   const highest = infos.reduce((max, info) => Math.max(max, info.putEpoch, info.encodeEpoch), 0);
   if (highest <= epoch) return;
   services.context.log.error(

@@ -53,7 +53,9 @@ export class Sweeper {
       if (!this.#due.has(pool)) this.#due.set(pool, now + this.#options.delayMs);
       else if (waiting.has(pool)) this.#soon(pool);
     }
-    const next = online.filter((pool) => (this.#due.get(pool) ?? 0) <= now).sort((a, b) => (this.#due.get(a) ?? 0) - (this.#due.get(b) ?? 0))[0];
+    const next = online
+      .filter((pool) => (this.#due.get(pool) ?? 0) <= now)
+      .sort((a, b) => (this.#due.get(a) ?? 0) - (this.#due.get(b) ?? 0))[0];
     if (next === undefined) return;
     this.#running = this.#sweep(next).finally(() => {
       this.#running = undefined;
@@ -75,7 +77,8 @@ export class Sweeper {
       await this.#tombstones.swept(poolUuid, stones);
       if (report.deleted + report.foreign > 0) log.info({ poolUuid, ...report }, "pool swept");
     } catch (error) {
-      if (!this.#abort.signal.aborted) log.warn({ poolUuid, error: String(error) }, "sweep not finished; will try again");
+      if (!this.#abort.signal.aborted)
+        log.warn({ poolUuid, error: String(error) }, "sweep not finished; will try again");
       this.#due.set(poolUuid, clock.monotonicMs() + Math.min(this.#options.everyMs, 60_000));
     }
   }

@@ -33,11 +33,21 @@ import { appOf, type Route, route } from "./route-table.ts";
 
 const versionSchema = z.strictObject({ version: z.string(), commit: z.string(), protocolVersion: z.int() });
 const resource = <S extends z.ZodType, T extends z.ZodType>(spec: S, status: T) =>
-  z.strictObject({ apiVersion: z.string(), kind: z.string(), metadata: metadataSchema, spec, status: status.optional() });
+  z.strictObject({
+    apiVersion: z.string(),
+    kind: z.string(),
+    metadata: metadataSchema,
+    spec,
+    status: status.optional(),
+  });
 const pausedSchema = z.strictObject({ paused: z.boolean() });
 
 export function adminApp(brain: Brain, onError: (error: unknown) => void): Hono {
-  return appOf("CoucheStor brain, admin API", [...volumeRoutes(brain), ...observeRoutes(brain), ...careRoutes(brain)], onError);
+  return appOf(
+    "CoucheStor brain, admin API",
+    [...volumeRoutes(brain), ...observeRoutes(brain), ...careRoutes(brain)],
+    onError,
+  );
 }
 
 function volumeRoutes({ services, deleter }: Brain): Route[] {
@@ -88,7 +98,8 @@ function volumeRoutes({ services, deleter }: Brain): Route[] {
       summary: "End an import: every run is committed",
       body: completeImportSchema,
       answer: volumeViewSchema,
-      run: async ({ params, body }) => volumeView(services, await completeImport(services, nameIn(params), body.contentSha256)),
+      run: async ({ params, body }) =>
+        volumeView(services, await completeImport(services, nameIn(params), body.contentSha256)),
     }),
     route({
       method: "get",
@@ -168,7 +179,13 @@ function careRoutes({ scrubs, repair, recovery }: Brain): Route[] {
       answer: scrubReportSchema,
       run: ({ params }) => scrubs.report(params["id"] ?? ""),
     }),
-    route({ method: "get", path: "/v1/repair", summary: "State of repair", answer: repairStatusSchema, run: () => repair.status() }),
+    route({
+      method: "get",
+      path: "/v1/repair",
+      summary: "State of repair",
+      answer: repairStatusSchema,
+      run: () => repair.status(),
+    }),
     pause(true),
     pause(false),
     route({
@@ -193,5 +210,8 @@ function careRoutes({ scrubs, repair, recovery }: Brain): Route[] {
 function nameIn(params: Record<string, string>): string {
   const parsed = nameSchema.safeParse(params["name"]);
   if (parsed.success) return parsed.data;
-  throw new AppError("InvalidArgument", `name: got "${params["name"]}", ${parsed.error.issues[0]?.message ?? "not a name"}`);
+  throw new AppError(
+    "InvalidArgument",
+    `name: got "${params["name"]}", ${parsed.error.issues[0]?.message ?? "not a name"}`,
+  );
 }

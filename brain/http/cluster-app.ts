@@ -2,8 +2,8 @@
 import { actDoneAnswerSchema, actDoneSchema } from "@couchestor/common/api/acts.ts";
 import { volumeMapSchema } from "@couchestor/common/api/maps.ts";
 import { heartbeatAnswerSchema } from "@couchestor/common/api/nodes.ts";
-import { parseOrThrow } from "@couchestor/common/errors/from-zod.ts";
 import { nameSchema, uuidSchema } from "@couchestor/common/api/primitives.ts";
+import { parseOrThrow } from "@couchestor/common/errors/from-zod.ts";
 import type { Hono } from "hono";
 import { z } from "zod";
 import type { Brain } from "../brain.ts";
@@ -11,7 +11,10 @@ import { volumeMap } from "../volumes/maps.ts";
 import { appOf, route } from "./route-table.ts";
 
 const stripes = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const rangeSchema = z.strictObject({ firstStripe: stripes.default(0), stripeCount: stripes.min(1).default(1024 * 256) });
+const rangeSchema = z.strictObject({
+  firstStripe: stripes.default(0),
+  stripeCount: stripes.min(1).default(1024 * 256),
+});
 
 export function clusterApp(brain: Brain, onError: (error: unknown) => void): Hono {
   const { services } = brain;
@@ -33,7 +36,8 @@ export function clusterApp(brain: Brain, onError: (error: unknown) => void): Hon
         summary: "Where the shards of a range of stripes are",
         query: rangeSchema,
         answer: volumeMapSchema,
-        run: ({ params, query }) => volumeMap(services, parseOrThrow(uuidSchema, params["volumeUuid"], "volume uuid"), query),
+        run: ({ params, query }) =>
+          volumeMap(services, parseOrThrow(uuidSchema, params["volumeUuid"], "volume uuid"), query),
       }),
       route({
         method: "post",

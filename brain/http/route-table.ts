@@ -25,7 +25,11 @@ export interface Route {
 }
 
 /** A route whose input and answer are typed by its schemas. */
-export function route<B extends z.ZodType = z.ZodUndefined, Q extends z.ZodType = z.ZodUndefined, A extends z.ZodType = z.ZodType>(spec: {
+export function route<
+  B extends z.ZodType = z.ZodUndefined,
+  Q extends z.ZodType = z.ZodUndefined,
+  A extends z.ZodType = z.ZodType,
+>(spec: {
   method: Route["method"];
   path: string;
   summary: string;
@@ -35,7 +39,11 @@ export function route<B extends z.ZodType = z.ZodUndefined, Q extends z.ZodType 
   status?: number;
   run(input: RouteInput<z.output<B>, z.output<Q>>): z.input<A> | Promise<z.input<A>>;
 }): Route {
-  return { status: 200, ...spec, run: async (input) => spec.run(input as RouteInput<z.output<B>, z.output<Q>>) } as Route;
+  return {
+    status: 200,
+    ...spec,
+    run: async (input) => spec.run(input as RouteInput<z.output<B>, z.output<Q>>),
+  } as Route;
 }
 
 /** A hono app of the routes, with problem+json for every error and the OpenAPI document at `/v1/openapi.json`. */
@@ -81,10 +89,18 @@ function openApi(title: string, routes: readonly Route[]): object {
     item[r.method] = {
       summary: r.summary,
       parameters: [...pathParameters(r.path), ...queryParameters(r.query)],
-      ...(r.body ? { requestBody: { required: true, content: { "application/json": { schema: jsonSchema(r.body, "input") } } } } : {}),
+      ...(r.body
+        ? { requestBody: { required: true, content: { "application/json": { schema: jsonSchema(r.body, "input") } } } }
+        : {}),
       responses: {
-        [r.status]: { description: "done", content: { "application/json": { schema: jsonSchema(r.answer, "output") } } },
-        default: { description: "an error", content: { [problemContentType]: { schema: jsonSchema(problemSchema, "output") } } },
+        [r.status]: {
+          description: "done",
+          content: { "application/json": { schema: jsonSchema(r.answer, "output") } },
+        },
+        default: {
+          description: "an error",
+          content: { [problemContentType]: { schema: jsonSchema(problemSchema, "output") } },
+        },
       },
     };
   }
@@ -92,7 +108,12 @@ function openApi(title: string, routes: readonly Route[]): object {
 }
 
 function pathParameters(path: string): object[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map((m) => ({ name: m[1], in: "path", required: true, schema: { type: "string" } }));
+  return [...path.matchAll(/\{(\w+)\}/g)].map((m) => ({
+    name: m[1],
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
 }
 
 function queryParameters(query: z.ZodType | undefined): object[] {

@@ -21,7 +21,10 @@ export interface InventoryOptions {
   nodesMax?: number;
 }
 
-export type InventoryListener = (event: { node: LiveNode; what: "online" | "offline" | "restarted" | "changed" }) => void;
+export type InventoryListener = (event: {
+  node: LiveNode;
+  what: "online" | "offline" | "restarted" | "changed";
+}) => void;
 
 export class Inventory {
   readonly #context: BrainContext;
@@ -152,7 +155,11 @@ export class Inventory {
     const now = this.#context.clock.monotonicMs();
     const reported = new Set(heartbeat.pools.map((p) => p.poolUuid));
     for (const pool of poolsOf(node)) {
-      if (!reported.has(pool.poolUuid) && this.#hosts.get(pool.poolUuid) === node && !node.vanished.has(pool.poolUuid)) {
+      if (
+        !reported.has(pool.poolUuid) &&
+        this.#hosts.get(pool.poolUuid) === node &&
+        !node.vanished.has(pool.poolUuid)
+      ) {
         node.vanished.set(pool.poolUuid, { pool, sinceMs: now });
       }
     }

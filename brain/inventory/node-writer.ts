@@ -39,7 +39,10 @@ export class NodeWriter {
         await this.#put(node);
       } catch (error) {
         this.#dirty.add(node);
-        this.#context.log.warn({ nodeName: node.name, error: String(error) }, "StorageNode not written; will try again");
+        this.#context.log.warn(
+          { nodeName: node.name, error: String(error) },
+          "StorageNode not written; will try again",
+        );
         return;
       }
     }
@@ -52,7 +55,13 @@ export class NodeWriter {
     if (!status) return;
     const current = await store.get(storageNodeKind, node.name);
     if (!current) {
-      const object = { apiVersion, kind: storageNodeKind.kind, metadata: { name: node.name }, spec: { labels }, status };
+      const object = {
+        apiVersion,
+        kind: storageNodeKind.kind,
+        metadata: { name: node.name },
+        spec: { labels },
+        status,
+      };
       await store.create(storageNodeKind, object).catch((error) => {
         if (!isAppError(error, "AlreadyExists")) throw error;
         this.#dirty.add(node);

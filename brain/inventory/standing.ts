@@ -1,4 +1,4 @@
-/** What a pool is good for now, as repair and the views see it. */
+/** What a pool can be used for, as repair and the views see it. */
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Inventory } from "./inventory.ts";
 
@@ -44,9 +44,12 @@ export class Standings implements StandingReader {
   why(poolUuid: string): string {
     const host = this.#inventory.host(poolUuid);
     if (!host) return "no node has reported this pool";
-    if (host.node.state !== "Online") return `node ${host.node.name} is ${host.node.state === "Offline" ? "offline" : "not heard yet"}`;
+    if (host.node.state !== "Online")
+      return `node ${host.node.name} is ${host.node.state === "Offline" ? "offline" : "not heard yet"}`;
     if (host.node.vanished.has(poolUuid)) return `node ${host.node.name} no longer reports the pool`;
-    return host.pool.state === "Failed" ? `the pool failed${host.pool.reason ? `: ${host.pool.reason}` : ""}` : "online";
+    return host.pool.state === "Failed"
+      ? `the pool failed${host.pool.reason ? `: ${host.pool.reason}` : ""}`
+      : "online";
   }
 
   /** Offline nodes and the seconds until their shards are put elsewhere. */

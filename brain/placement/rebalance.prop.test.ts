@@ -75,9 +75,11 @@ function withUse(pools: readonly TopologyPool[], groups: readonly RebalanceGroup
   return pools.map((pool) => ({ ...pool, usedBytes: used.get(pool.poolUuid) ?? 0 }));
 }
 
-/** Shards in each failure domain and on each node, of the pools that the topology has. */
+/** The most shards in one failure domain and on one node, of those that can be read: one that is stuck in an offline pool is lost. */
 function counts(group: RebalanceGroup, pools: readonly TopologyPool[]) {
-  const here = group.shards.flatMap(({ poolUuid }) => pools.find((pool) => pool.poolUuid === poolUuid) ?? []);
+  const here = group.shards.flatMap(
+    ({ poolUuid }) => pools.find((pool) => pool.online && pool.poolUuid === poolUuid) ?? [],
+  );
   const most = (by: (pool: TopologyPool) => string | undefined) =>
     Math.max(0, ...Object.values(Object.groupBy(here, (pool) => by(pool) ?? "")).map((same) => same?.length ?? 0));
   return { domain: most((pool) => domainName(pool, group.rule)), node: most((pool) => pool.nodeName) };

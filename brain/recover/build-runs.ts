@@ -1,8 +1,8 @@
 /** From the chosen version of every stripe to runs: split where neighbouring stripes differ in version, or in more places than exceptions fit. Pure. */
 import type { ShardException } from "@couchestor/common/api/maps.ts";
 import { shardExceptionsMax } from "@couchestor/common/api/maps.ts";
-import type { Copy, Version } from "./chunk-census.ts";
 import type { Choice } from "./choose-version.ts";
+import type { Copy, Version } from "./chunk-census.ts";
 
 export interface RecoveredRun {
   firstStripe: number;
@@ -33,7 +33,12 @@ export function buildRuns(
   return runs;
 }
 
-function ofOneVersion(choices: ReadonlyMap<number, Choice>, version: Version | undefined, start: number, stop: number): RecoveredRun[] {
+function ofOneVersion(
+  choices: ReadonlyMap<number, Choice>,
+  version: Version | undefined,
+  start: number,
+  stop: number,
+): RecoveredRun[] {
   if (!version) return [{ firstStripe: start, stripeCount: stop - start, version, columns: [], exceptions: [] }];
   const columns = commonColumns(choices, start, stop);
   const exceptions: ShardException[] = [];
@@ -63,7 +68,9 @@ function commonColumns(choices: ReadonlyMap<number, Choice>, start: number, stop
   return [...counts]
     .sort(([a], [b]) => a - b)
     .flatMap(([, ofShard]) => {
-      const ranked = [...ofShard.values()].sort((a, b) => b.stripes - a.stripes || (keyOf(a.copy) < keyOf(b.copy) ? -1 : 1));
+      const ranked = [...ofShard.values()].sort(
+        (a, b) => b.stripes - a.stripes || (keyOf(a.copy) < keyOf(b.copy) ? -1 : 1),
+      );
       const best = ranked.find(({ copy }) => !taken.has(copy.poolUuid)) ?? ranked[0];
       if (best) taken.add(best.copy.poolUuid);
       return best ? [best.copy] : [];

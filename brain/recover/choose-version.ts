@@ -19,7 +19,10 @@ export interface Choice {
 }
 
 /** Undefined when there is no intact chunk at all. */
-export function chooseVersion(versions: readonly Version[], found: ReadonlyMap<number, readonly Copy[]>): Choice | undefined {
+export function chooseVersion(
+  versions: readonly Version[],
+  found: ReadonlyMap<number, readonly Copy[]>,
+): Choice | undefined {
   const candidates = [...found].flatMap(([number, copies]) => {
     const version = versions[number];
     return version && copies.length > 0 ? [candidate(number, version, copies)] : [];
@@ -42,7 +45,9 @@ function candidate(number: number, version: Version, copies: readonly Copy[]): C
     const known = newest.get(copy.shardIndex);
     if (!known || comparePuts(copy, known) > 0) newest.set(copy.shardIndex, copy);
   }
-  const missing = Array.from({ length: shardCount(version.code) }, (_, shard) => shard).filter((shard) => !newest.has(shard));
+  const missing = Array.from({ length: shardCount(version.code) }, (_, shard) => shard).filter(
+    (shard) => !newest.has(shard),
+  );
   return {
     version: number,
     of: version,

@@ -84,7 +84,9 @@ export class Census {
     const known = this.#versionNumbers.get(key);
     if (known !== undefined) return known;
     this.#versionNumbers.set(key, volume.versions.length);
-    return volume.versions.push({ journalId, generation, encodeEpoch, encodeAct, throughSeq, code, placementVersion }) - 1;
+    return (
+      volume.versions.push({ journalId, generation, encodeEpoch, encodeAct, throughSeq, code, placementVersion }) - 1
+    );
   }
 
   #noteFacts(volume: VolumeCensus, info: ChunkInfo): void {
@@ -99,7 +101,10 @@ export class Census {
     const key = JSON.stringify(facts);
     const known = volume.facts.get(key) ?? { facts, chunks: 0, encodeEpoch: 0, generation: 0 };
     known.chunks++;
-    if (info.encodeEpoch > known.encodeEpoch || (info.encodeEpoch === known.encodeEpoch && info.generation > known.generation)) {
+    if (
+      info.encodeEpoch > known.encodeEpoch ||
+      (info.encodeEpoch === known.encodeEpoch && info.generation > known.generation)
+    ) {
       known.encodeEpoch = info.encodeEpoch;
       known.generation = info.generation;
     }

@@ -6,8 +6,8 @@ import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume, EcVolumeSpec } from "@couchestor/common/crd/ec-volume.ts";
 import { newVolume, runObject, unwritten, volumeSpecOf } from "../volumes/volume-rules.ts";
 import { buildRuns, type RecoveredRun } from "./build-runs.ts";
-import type { VolumeCensus, VolumeFacts } from "./chunk-census.ts";
 import { type Choice, chooseVersion } from "./choose-version.ts";
+import type { VolumeCensus, VolumeFacts } from "./chunk-census.ts";
 
 export interface RecoveredVolume {
   volume: EcVolume;
@@ -22,7 +22,12 @@ export interface PoolNames {
 const lostListedMax = 10_000;
 
 /** Rebuilds one volume. `taken`: names in use already; a second volume of a name gets one with its uuid. */
-export function recoverVolume(census: VolumeCensus, taken: Set<string>, pools: PoolNames, since: string): RecoveredVolume | undefined {
+export function recoverVolume(
+  census: VolumeCensus,
+  taken: Set<string>,
+  pools: PoolNames,
+  since: string,
+): RecoveredVolume | undefined {
   const chosen = chooseFacts(census);
   if (!chosen) return undefined;
   const { facts, notes } = chosen;
@@ -31,7 +36,16 @@ export function recoverVolume(census: VolumeCensus, taken: Set<string>, pools: P
   const volume = recoveredVolume(name, spec, facts, census);
   const stripes = Math.ceil(spec.sizeBytes / spec.stripeSizeBytes);
   const choices = new Map<number, Choice>();
-  const report = { name, volumeUuid: census.volumeUuid, sizeBytes: spec.sizeBytes, runs: 0, stripes, degradedStripes: 0, ignoredVersions: 0, notes };
+  const report = {
+    name,
+    volumeUuid: census.volumeUuid,
+    sizeBytes: spec.sizeBytes,
+    runs: 0,
+    stripes,
+    degradedStripes: 0,
+    ignoredVersions: 0,
+    notes,
+  };
   const lostStripes: number[] = [];
   let lost = 0;
   for (let stripe = 0; stripe < stripes; stripe++) {
@@ -45,11 +59,18 @@ export function recoverVolume(census: VolumeCensus, taken: Set<string>, pools: P
   }
   if (lost > lostStripes.length) notes.push(`${lost} stripes are lost; the first ${lostStripes.length} are listed`);
   if (census.corrupt > 0) notes.push(`${census.corrupt} chunks did not verify and were left out`);
-  const moments = new Set([...choices.values()].map((c) => c.version)).size;
-  if (moments > 1) notes.push("stripes come from different encodings, so they may be from different moments");
   const recovered = buildRuns(choices, census.versions, { stripes, stripesPerRun: spec.stripesPerRun });
+  if (mixesVersions(recovered, spec.stripesPerRun)) {
+    notes.push("stripes of one run come from different encodings, so they may be from different moments");
+  }
   const runs = recovered.map((run) => objectOf(volume, run, pools, since));
   return { volume, runs, report: { ...report, runs: runs.length, lostStripes } };
+}
+
+/** Whether stripes that were once encoded together now come from several acts. */
+function mixesVersions(runs: readonly RecoveredRun[], stripesPerRun: number): boolean {
+  const byRun = Map.groupBy(runs, (run) => Math.floor(run.firstStripe / stripesPerRun));
+  return [...byRun.values()].some((parts) => new Set(parts.flatMap((part) => part.version ?? [])).size > 1);
 }
 
 function objectOf(volume: EcVolume, run: RecoveredRun, pools: PoolNames, since: string): EcStripe {
@@ -57,7 +78,11 @@ function objectOf(volume: EcVolume, run: RecoveredRun, pools: PoolNames, since: 
   const { version } = run;
   if (!version) {
     // A generation without any shard: readers get an error that says so. Generation 0 would read as zeros.
-    return runObject(volume, { ...base, generation: 1, placements: [{ version: 1, code: base.code, shardLocations: [], since }] });
+    return runObject(volume, {
+      ...base,
+      generation: 1,
+      placements: [{ version: 1, code: base.code, shardLocations: [], since }],
+    });
   }
   const shardLocations: ShardLocation[] = run.columns.map((copy) => ({
     ...copy,
@@ -83,9 +108,12 @@ function chooseFacts(census: VolumeCensus): { facts: VolumeFacts; notes: string[
   );
   const best = all[0];
   if (!best) return undefined;
-  const notes = all.slice(1).map(
-    ({ facts, chunks }) => `${chunks} chunks state otherwise: name ${facts.name}, ${facts.sizeBytes} bytes, stripes of ${facts.stripeSizeBytes}, journal ${facts.journalId}`,
-  );
+  const notes = all
+    .slice(1)
+    .map(
+      ({ facts, chunks }) =>
+        `${chunks} chunks state otherwise: name ${facts.name}, ${facts.sizeBytes} bytes, stripes of ${facts.stripeSizeBytes}, journal ${facts.journalId}`,
+    );
   return { facts: best.facts, notes: notes.slice(0, 16) };
 }
 

@@ -91,9 +91,16 @@ export class Recovery {
   async #readPool(pool: PoolAt, verify: boolean, census: Census, report: RecoverReport): Promise<void> {
     let after: string | undefined;
     do {
-      const page = await this.#services.context.agents.listChunks(pool.url, pool.poolUuid, { after, limit: pageChunks, verify });
+      const page = await this.#services.context.agents.listChunks(pool.url, pool.poolUuid, {
+        after,
+        limit: pageChunks,
+        verify,
+      });
       for (const { info, state } of page.chunks) {
-        census.add({ ...info, poolUuid: pool.poolUuid }, verify ? state === "ok" : state === undefined || state === "ok");
+        census.add(
+          { ...info, poolUuid: pool.poolUuid },
+          verify ? state === "ok" : state === undefined || state === "ok",
+        );
       }
       report.chunksRead = census.chunksRead;
       after = page.next;
@@ -101,11 +108,14 @@ export class Recovery {
   }
 
   #clusterOf(census: Census): string {
-    const carried = new Set([...this.#pools().map((p) => p.clusterUuid), ...census.clusterUuids.keys()].filter((u) => u !== zeroUuid));
+    const carried = new Set(
+      [...this.#pools().map((p) => p.clusterUuid), ...census.clusterUuids.keys()].filter((u) => u !== zeroUuid),
+    );
     const ours = this.#services.cluster.uuid;
     if (ours) carried.add(ours);
     const [only, ...others] = carried;
-    if (only === undefined) throw new AppError("FailedPrecondition", "no pool that is online holds anything to recover from");
+    if (only === undefined)
+      throw new AppError("FailedPrecondition", "no pool that is online holds anything to recover from");
     if (others.length === 0) return only;
     throw new AppError(
       "FailedPrecondition",
@@ -132,7 +142,11 @@ export class Recovery {
     const { catalogue, cluster } = this.#services;
     const uuids = new Set(recovered.map((r) => r.volume.spec.volumeUuid));
     const strange = catalogue.volumes().find((volume) => !uuids.has(volume.spec.volumeUuid));
-    if (strange) throw new AppError("FailedPrecondition", `the database has volume ${strange.metadata.name}, which no disk knows; recovery is for an empty one`);
+    if (strange)
+      throw new AppError(
+        "FailedPrecondition",
+        `the database has volume ${strange.metadata.name}, which no disk knows; recovery is for an empty one`,
+      );
     for (const { volume, runs } of recovered) {
       // Runs first: a volume that is seen has its whole map.
       for (let next = 0; next < runs.length; next += writesAtOnce) {
@@ -145,11 +159,13 @@ export class Recovery {
   }
 
   #pools(): PoolAt[] {
-    return this.#services.inventory.online().flatMap((node) =>
-      node.heartbeat.pools
-        .filter((pool) => pool.state !== "Failed")
-        .map(({ poolUuid, clusterUuid }) => ({ poolUuid, clusterUuid, url: node.heartbeat.clusterUrl })),
-    );
+    return this.#services.inventory
+      .online()
+      .flatMap((node) =>
+        node.heartbeat.pools
+          .filter((pool) => pool.state !== "Failed")
+          .map(({ poolUuid, clusterUuid }) => ({ poolUuid, clusterUuid, url: node.heartbeat.clusterUrl })),
+      );
   }
 }
 

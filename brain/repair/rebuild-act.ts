@@ -4,8 +4,8 @@ import type { ShardException } from "@couchestor/common/api/maps.ts";
 import { type EcStripe, runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { chooseMover } from "../acts/act-registry.ts";
 import type { ActRecord } from "../acts/act-record.ts";
+import { chooseMover } from "../acts/choose-mover.ts";
 import { actColumns, supersededColumns } from "../acts/chunk-columns.ts";
 import { commitRun } from "../volumes/commit.ts";
 import { baseOf, type Commit } from "../volumes/commit-rules.ts";
@@ -31,7 +31,8 @@ export async function beginRebuild(services: Services, plan: RebuildPlan): Promi
   const { run, volume } = plan;
   const clusterUuid = cluster.require();
   const epoch = await ownership.epochOf(volume);
-  if (acts.writerOf(run.metadata.name)) throw new AppError("Unavailable", `${run.metadata.name}: another act writes to it`);
+  if (acts.writerOf(run.metadata.name))
+    throw new AppError("Unavailable", `${run.metadata.name}: another act writes to it`);
   const survivors = run.spec.placements.at(-1)?.shardLocations ?? [];
   const near = new Set([...plan.placed, ...currentNames(inventory, survivors)].map((l) => l.nodeName));
   return acts.begin({
@@ -73,7 +74,7 @@ async function commitRebuild(services: Services, plan: RebuildPlan, act: ActId, 
       reason: `the mover put ${done.counts.chunksPut} chunks of ${done.counts.stripes} stripes, ${due} of ${stripesDue} were due`,
     };
   }
-  await services.ownership.epochOf(plan.volume);
+  await services.ownership.confirm(plan.volume);
   const outcome = await commitRun(services.context, services.catalogue, plan.run.metadata.name, commitOf(plan, act));
   if (outcome.result === "refused") return { result: "dropped", reason: outcome.reason };
   if (outcome.before) {

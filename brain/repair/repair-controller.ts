@@ -22,6 +22,7 @@ export interface RepairOptions {
 const backoffMsMin = 1000;
 const backoffMsMax = 60_000;
 const blockedShownMax = 256;
+const planAgeMsMax = 30_000;
 
 interface Held {
   reason: string;
@@ -38,6 +39,8 @@ export class RepairController {
   #plan: RepairQueue = { queue: [], unrecoverable: [], spare: new Map(), waiting: 0 };
   #brake: string | undefined;
   #planDueMs = 0;
+  #plannedMs = 0;
+  #plannedOf = -1;
   #paused = false;
   #stopped = false;
   #observing: Promise<unknown> | undefined;
@@ -78,7 +81,7 @@ export class RepairController {
   /** Plans when due and starts what may start. Call it often. */
   tick(): void {
     const now = this.#services.context.clock.monotonicMs();
-    if (now >= this.#planDueMs) this.#replan(now);
+    if (now >= this.#planDueMs && this.#mayDiffer(now)) this.#replan(now);
     if (this.#paused || this.#stopped) return;
     for (const candidate of brakedQueue(this.#plan.queue, this.#brake)) {
       if (this.#running.size >= this.#options.concurrency) return;
@@ -98,14 +101,29 @@ export class RepairController {
       running: running.length,
       blocked: blocked.slice(0, blockedShownMax),
       ...progress,
-      spare: Object.fromEntries([...this.#plan.spare].sort(([a], [b]) => a - b).map(([spare, runs]) => [String(spare), runs])),
+      spare: Object.fromEntries(
+        [...this.#plan.spare].sort(([a], [b]) => a - b).map(([spare, runs]) => [String(spare), runs]),
+      ),
       waiting: this.#services.standings.waiting(),
     };
   }
 
+  /** Whether a new plan could say anything else: something changed, something waits for time, or the last one is old. */
+  #mayDiffer(now: number): boolean {
+    const { queue, unrecoverable, waiting } = this.#plan;
+    const open = queue.length + unrecoverable.length + waiting + this.#running.size > 0;
+    return (
+      open ||
+      this.#planDueMs === 0 ||
+      this.#plannedOf !== this.#services.catalogue.runs.version ||
+      now >= this.#plannedMs + planAgeMsMax
+    );
+  }
+
   #replan(now: number): void {
-    const { catalogue, standings, inventory } = this.#services;
-    this.#planDueMs = now + this.#options.replanMs;
+    const { catalogue, standings, inventory, context } = this.#services;
+    this.#plannedMs = now;
+    this.#plannedOf = catalogue.runs.version;
     this.#plan = planRepairs(catalogue.runs.all(), (pool) => standings.standing(pool));
     const nodes = [...inventory.nodes()];
     const counts = { total: nodes.length, offline: nodes.filter((n) => n.state === "Offline").length };
@@ -114,6 +132,8 @@ export class RepairController {
     this.#brake = brake;
     const queued = new Set(this.#plan.queue.map((c) => c.name));
     for (const name of this.#held.keys()) if (!queued.has(name)) this.#held.delete(name);
+    // With very many runs planning takes a while: a tenth of the time at most.
+    this.#planDueMs = now + Math.max(this.#options.replanMs, 10 * (context.clock.monotonicMs() - now));
     this.#wave.note(this.#plan.queue, new Set(this.#running.keys()));
     this.#observing ??= observeAll(this.#services)
       .catch((error) => this.#services.context.log.warn({ error: String(error) }, "stripe status not written"))
@@ -137,7 +157,8 @@ export class RepairController {
 
   async #run(candidate: RepairCandidate, slot: { record: ActRecord | undefined }): Promise<void> {
     const { bytesPerSecondMax, concurrency } = this.#options;
-    const share = bytesPerSecondMax === undefined ? undefined : Math.max(1, Math.floor(bytesPerSecondMax / concurrency));
+    const share =
+      bytesPerSecondMax === undefined ? undefined : Math.max(1, Math.floor(bytesPerSecondMax / concurrency));
     const step = await repairStep(this.#services, candidate, share);
     if (step.what === "nothing") return;
     if (step.what === "blocked") return this.#hold(candidate.name, step.reason);
@@ -158,7 +179,8 @@ export class RepairController {
 
   #blocked(): { stripe: string; reason: string }[] {
     const blocked: { stripe: string; reason: string }[] = [];
-    for (const { name, missing } of this.#plan.unrecoverable) blocked.push({ stripe: name, reason: this.#whyLost(name, missing) });
+    for (const { name, missing } of this.#plan.unrecoverable)
+      blocked.push({ stripe: name, reason: this.#whyLost(name, missing) });
     for (const candidate of this.#plan.queue) {
       const held = this.#held.get(candidate.name);
       if (this.#running.has(candidate.name)) continue;
@@ -174,7 +196,9 @@ export class RepairController {
       .find((e) => e !== undefined);
     const pools = missing.map((shard) => {
       const l = entry?.shardLocations.find((x) => x.shardIndex === shard);
-      return l ? `${l.nodeName}/${l.poolName} (${this.#services.standings.why(l.poolUuid)})` : `shard ${shard}, which no known pool holds`;
+      return l
+        ? `${l.nodeName}/${l.poolName} (${this.#services.standings.why(l.poolUuid)})`
+        : `shard ${shard}, which no known pool holds`;
     });
     const range = entry ? `stripes ${entry.firstStripe}–${entry.firstStripe + entry.stripeCount - 1}` : name;
     return `${range} can't be reconstructed; missing are ${pools.join(", ")}`;

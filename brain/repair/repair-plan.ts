@@ -38,7 +38,13 @@ export function planRepairs(runs: Iterable<RunEntry>, standing: (poolUuid: strin
     result.spare.set(bucket, (result.spare.get(bucket) ?? 0) + 1);
     if (health.state === "Unrecoverable") result.unrecoverable.push({ name: run.name, missing: health.missing });
     else if (health.lostColumns.length > 0 || health.lostChunks.length > 0) {
-      result.queue.push({ name: run.name, volumeUuid: run.volumeUuid, spare: health.spare, stripes: run.stripeCount, health });
+      result.queue.push({
+        name: run.name,
+        volumeUuid: run.volumeUuid,
+        spare: health.spare,
+        stripes: run.stripeCount,
+        health,
+      });
     } else if (health.waiting) result.waiting++;
   }
   result.queue.sort((a, b) => a.spare - b.spare || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));

@@ -12,7 +12,7 @@ import { beginRebuild } from "./rebuild-act.ts";
 export type RepairStep =
   | { what: "nothing" }
   | { what: "blocked"; reason: string }
-  | { what: "started"; record: ActRecord; /** Shards that found no room. */ partial: string | undefined };
+  | { what: "started"; record: ActRecord /** Shards that found no room. */; partial: string | undefined };
 
 export async function repairStep(
   services: Services,
@@ -22,7 +22,8 @@ export async function repairStep(
   const { catalogue, standings } = services;
   const volume = catalogue.volumeByUuid(candidate.volumeUuid);
   const run = await catalogue.freshRun(candidate.name);
-  if (!volume || !run || volume.status?.phase === "Deleting" || run.spec.authority !== "store") return { what: "nothing" };
+  if (!volume || !run || volume.status?.phase === "Deleting" || run.spec.authority !== "store")
+    return { what: "nothing" };
   const standing = (pool: string) => standings.standing(pool);
   const health = judgeRun(shapeOf(run.spec), standing);
   if (health.uncertain) return { what: "blocked", reason: "not all pools have been heard since the brain started" };
@@ -75,7 +76,9 @@ export function unrecoverableReason(services: Services, run: EcStripe, health: P
   const locations = currentPlacement(run.spec)?.shardLocations ?? [];
   const missed = health.missing.map((shard) => {
     const l = locations.find((x) => x.shardIndex === shard);
-    return l ? `${l.nodeName}/${l.poolName} (shard ${shard}: ${services.standings.why(l.poolUuid)})` : `shard ${shard}: no pool is known to hold it`;
+    return l
+      ? `${l.nodeName}/${l.poolName} (shard ${shard}: ${services.standings.why(l.poolUuid)})`
+      : `shard ${shard}: no pool is known to hold it`;
   });
   const { firstStripe, stripeCount } = run.spec;
   return `stripes ${firstStripe}–${firstStripe + stripeCount - 1} can't be reconstructed; missing are ${missed.join(", ")}`;

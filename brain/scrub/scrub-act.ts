@@ -3,8 +3,8 @@ import type { ActDone } from "@couchestor/common/api/acts.ts";
 import { type EcStripe, runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { chooseMover } from "../acts/act-registry.ts";
 import type { ActRecord } from "../acts/act-record.ts";
+import { chooseMover } from "../acts/choose-mover.ts";
 import { baseOf } from "../volumes/commit-rules.ts";
 import { addressesOf, currentNames, descriptorOf } from "../volumes/describe.ts";
 import type { Services } from "../volumes/services.ts";
@@ -41,7 +41,10 @@ export async function scrubRun(
       kind: "scrub",
       act,
       volume: descriptorOf(volume, clusterUuid),
-      nodes: addressesOf(inventory, [...map.shardLocations, ...map.exceptions].map((l) => l.poolUuid)),
+      nodes: addressesOf(
+        inventory,
+        [...map.shardLocations, ...map.exceptions].map((l) => l.poolUuid),
+      ),
       run: { ...map, shardLocations },
       deep: options.deep,
     }),

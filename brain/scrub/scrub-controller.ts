@@ -1,6 +1,7 @@
 /** Scrubs that were asked for, and the periodic one in the background. */
-import type { ScrubReport } from "@couchestor/common/api/admin.ts";
+
 import { findingsPerActMax } from "@couchestor/common/api/acts.ts";
+import type { ScrubReport } from "@couchestor/common/api/admin.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
@@ -52,7 +53,8 @@ export class ScrubController {
   /** Starts a scrub of one volume or of all. Throws `NotFound`, or `Unavailable` while too many run. */
   start(request: { volume?: string | undefined; deep: boolean; repair: boolean }): ScrubReport {
     const running = [...this.#jobs.values()].filter((job) => job.report.state === "Running").length;
-    if (running >= jobsRunningMax) throw new AppError("Unavailable", `${running} scrubs are running, at most ${jobsRunningMax} may`);
+    if (running >= jobsRunningMax)
+      throw new AppError("Unavailable", `${running} scrubs are running, at most ${jobsRunningMax} may`);
     const targets = this.#targets(request.volume);
     const { context } = this.#services;
     const report: ScrubReport = {
@@ -85,7 +87,8 @@ export class ScrubController {
     const now = [...job.running].reduce((sum, r) => sum + (r.state === "ended" ? 0 : r.stripesDone), 0);
     const stripesChecked = Math.min(job.report.stripesTotal, job.checked + now);
     const seconds = (this.#services.context.clock.monotonicMs() - job.startedMs) / 1000;
-    const eta = stripesChecked > 0 ? (seconds / stripesChecked) * (job.report.stripesTotal - stripesChecked) : undefined;
+    const eta =
+      stripesChecked > 0 ? (seconds / stripesChecked) * (job.report.stripesTotal - stripesChecked) : undefined;
     return { ...job.report, stripesChecked, ...(eta === undefined ? {} : { etaSeconds: eta }) };
   }
 
@@ -106,7 +109,9 @@ export class ScrubController {
       .then(() => {
         this.#nextLookMs = undefined;
       })
-      .catch((error) => this.#services.context.log.warn({ run: target.runName, error: String(error) }, "background scrub not done"))
+      .catch((error) =>
+        this.#services.context.log.warn({ run: target.runName, error: String(error) }, "background scrub not done"),
+      )
       .finally(() => {
         this.#background = undefined;
       });
@@ -137,7 +142,8 @@ export class ScrubController {
     report.finishedAt = isoNow(this.#services.context.clock);
     report.stripesChecked = job.checked;
     report.state = failures.length > 0 ? "Failed" : "Done";
-    if (failures.length > 0) report.error = `${failures.length} runs were not checked: ${failures.slice(0, 4).join("; ")}`;
+    if (failures.length > 0)
+      report.error = `${failures.length} runs were not checked: ${failures.slice(0, 4).join("; ")}`;
   }
 
   async #one(target: Target, options: { deep: boolean; repair: boolean }, job?: Job): Promise<void> {

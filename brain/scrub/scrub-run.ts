@@ -67,14 +67,22 @@ export async function scrubAndRepair(
   return result;
 }
 
-/** Chunks that are gone or fail their checksums can be put again from the others; a mismatch can't: nothing says which shard is wrong. */
+/**
+ * What can be put again from the other shards: chunks that are gone or fail their checksums, and those that an audit named as not belonging to the rest.
+ * The mover puts only what fits the stripe's digest, so a wrong guess of the audit changes nothing. An unreachable chunk is not known to be bad.
+ */
 function repairable(findings: readonly Finding[]): Finding[] {
-  return findings.filter((f) => f.state === "absent" || f.state === "corrupt" || f.state === "error");
+  return findings.filter((f) => f.state !== "unreachable");
 }
 
 const keyOf = (f: Finding): string => `${f.stripe}/${f.shardIndex}`;
 
-async function check(services: Services, volume: EcVolume, runName: string, options: RunScrubOptions): Promise<ActDone | undefined> {
+async function check(
+  services: Services,
+  volume: EcVolume,
+  runName: string,
+  options: RunScrubOptions,
+): Promise<ActDone | undefined> {
   for (let attempt = 1; ; attempt++) {
     try {
       const result = await scrubRun(services, volume, runName, options);
@@ -88,7 +96,12 @@ async function check(services: Services, volume: EcVolume, runName: string, opti
 }
 
 /** Rebuilds the bad chunks where they belong. False when nothing could be put. */
-async function putAgain(services: Services, volume: EcVolume, runName: string, bad: readonly Finding[]): Promise<boolean> {
+async function putAgain(
+  services: Services,
+  volume: EcVolume,
+  runName: string,
+  bad: readonly Finding[],
+): Promise<boolean> {
   const run = await services.catalogue.freshRun(runName);
   if (!run) return false;
   const distinct = [...new Map(bad.map((f) => [keyOf(f), { stripe: f.stripe, shardIndex: f.shardIndex }])).values()];

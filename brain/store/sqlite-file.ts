@@ -3,13 +3,15 @@
  *
  * Journal mode WAL with `synchronous=FULL`: each commit is one append and one fsync of the log, and SQLite syncs the folder when it makes the
  * log, so an acknowledged commit survives SIGKILL and power loss. (In WAL mode `NORMAL` would not: it syncs at checkpoints only. A rollback
- * journal would survive too, at the price of two to four fsyncs a commit.) `locking_mode=EXCLUSIVE` keeps the file locked for as long as it is
+ * journal would survive too, at the price of two to four fsyncs a commit.) What WAL mode lacks, notice of a log damaged in its middle, is in
+ * `wal-check.ts`. `locking_mode=EXCLUSIVE` keeps the file locked for as long as it is
  * open and the WAL index in this process's memory, so nobody else reads or writes it; the lock dies with the process.
  */
 import { Database } from "bun:sqlite";
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { walDamage } from "./wal-check.ts";
 
 /** "CoSt": tells our databases from others. */
 export const applicationId = 0x436f_5374;
@@ -24,6 +26,8 @@ const recoverAdvice =
 export function openDatabase(path: string, pagesMax = databasePagesMax): Database {
   if (!existsSync(path)) createDatabase(path);
   if (statSync(path).size === 0) throw damagedFile(path, "the file is empty");
+  const damage = walDamage(path);
+  if (damage !== undefined) throw damagedFile(path, damage);
   let db: Database | undefined;
   try {
     db = new Database(path, { readwrite: true, create: false, strict: true });
@@ -55,11 +59,14 @@ function takeLock(db: Database): void {
   db.run("COMMIT");
 }
 
-/** Makes the tables under another name and links the finished file to its own, so that no crash leaves half a database. */
+/**
+ * Makes the tables under another name and links the finished file to its own, so that no crash leaves half a database, and an empty file is
+ * known for damage. Two processes don't do this at once: each holds the lock of its data directory.
+ */
 function createDatabase(path: string): void {
   const unfinished = `${path}.new`;
   try {
-    for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(unfinished + suffix, { force: true });
+    sweep(unfinished);
     const db = new Database(unfinished, { readwrite: true, create: true, strict: true });
     try {
       db.run("PRAGMA locking_mode = EXCLUSIVE");
@@ -70,10 +77,14 @@ function createDatabase(path: string): void {
     }
     linkSync(unfinished, path);
     syncFolder(dirname(path));
-    rmSync(unfinished);
+    sweep(unfinished);
   } catch (error) {
     throw sqliteAppError(error, path);
   }
+}
+
+function sweep(unfinished: string): void {
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(unfinished + suffix, { force: true });
 }
 
 function createTables(db: Database): void {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
+import type { AcknowledgedLine } from "./sqlite-kill-writer.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sqlite-kill-"));
@@ -15,7 +16,7 @@ const linesMaxBeforeKill = 4000;
 const seed = 7;
 
 /** Starts the writer, kills it with SIGKILL once it has printed `killAfter` lines, and returns every line it printed. */
-async function killedWriter(path: string, round: number, killAfter: number): Promise<string[]> {
+async function killedWriter(path: string, round: number, killAfter: number): Promise<AcknowledgedLine[]> {
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "sqlite-kill-writer.ts"), path, String(round)], {
     stdout: "pipe",
     stderr: "inherit",
@@ -31,7 +32,7 @@ async function killedWriter(path: string, round: number, killAfter: number): Pro
   }
   await child.exited;
   expect(child.signalCode).toBe("SIGKILL");
-  return text.split("\n").slice(0, -1);
+  return text.split("\n").slice(0, -1) as AcknowledgedLine[];
 }
 
 test("all that was acknowledged before a SIGKILL at any moment is there, and revisions never go back", async () => {

@@ -3,9 +3,6 @@ import type { Database, Statement } from "bun:sqlite";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { damaged, type Row } from "./object-rules.ts";
 
-export const listItemsMax = 1_000_000;
-export const listBytesMax = 1024 * 1024 * 1024;
-
 interface Columns extends Row {
   crc: number;
 }
@@ -15,7 +12,7 @@ const columns = "name, revision, metadata, spec, status, crc";
 export class SqliteRows {
   readonly #statements: Statement[] = [];
   readonly #get: Statement<Columns, [string, string]>;
-  readonly #list: Statement<Columns, [string, string, string]>;
+  readonly #page: Statement<Columns, [string, string, string, number]>;
   readonly #put: Statement<unknown, [string, string, number, string, string, string | null, number]>;
   readonly #remove: Statement<unknown, [string, string]>;
   readonly #head: Statement<{ revision: number; newest: number | null }, []>;
@@ -23,8 +20,8 @@ export class SqliteRows {
 
   constructor(db: Database) {
     this.#get = this.#kept(db.prepare(`SELECT ${columns} FROM objects WHERE kind = ? AND name = ?`));
-    this.#list = this.#kept(
-      db.prepare(`SELECT ${columns} FROM objects WHERE kind = ? AND name >= ? AND name < ? ORDER BY name`),
+    this.#page = this.#kept(
+      db.prepare(`SELECT ${columns} FROM objects WHERE kind = ? AND name >= ? AND name < ? ORDER BY name LIMIT ?`),
     );
     this.#put = this.#kept(
       db.prepare(
@@ -43,16 +40,11 @@ export class SqliteRows {
     return row === null ? undefined : verified(kind, row);
   }
 
-  /** A snapshot, in order of name. Throws `TooLarge` beyond `listItemsMax` or `listBytesMax`. */
-  list(kind: string, namePrefix: string): Row[] {
-    const rows: Row[] = [];
-    let bytes = 0;
-    for (const row of this.#list.iterate(kind, namePrefix, `${namePrefix}\u{10FFFF}`)) {
-      bytes += row.metadata.length + row.spec.length + (row.status?.length ?? 0);
-      if (rows.length === listItemsMax || bytes > listBytesMax) throw tooManyItems(kind, namePrefix);
-      rows.push(verified(kind, row));
-    }
-    return rows;
+  /** The first `limit` rows of the prefix behind the name `after`, in order of name. */
+  page(kind: string, namePrefix: string, after: string | undefined, limit: number): Row[] {
+    // No character of a name sorts before U+0001, so this is the least text behind `after`.
+    const from = after === undefined ? namePrefix : `${after}\u0001`;
+    return this.#page.all(kind, from, `${namePrefix}\u{10FFFF}`, limit).map((row) => verified(kind, row));
   }
 
   put(kind: string, row: Row): void {
@@ -96,12 +88,4 @@ function verified(kind: string, { crc, ...row }: Columns): Row {
 
 function checksum(kind: string, row: Row): number {
   return Bun.hash.crc32([kind, row.name, row.revision, row.metadata, row.spec, row.status ?? "\u0001"].join("\u0000"));
-}
-
-function tooManyItems(kind: string, namePrefix: string): AppError {
-  return new AppError(
-    "TooLarge",
-    `${kind}: the list of "${namePrefix}*" exceeds ${listItemsMax} objects or ${listBytesMax} bytes; use a longer prefix`,
-    { data: { kind, namePrefix, listItemsMax, listBytesMax } },
-  );
 }

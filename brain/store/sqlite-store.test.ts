@@ -88,6 +88,47 @@ describe("SQLite store file", () => {
     await store.close();
   });
 
+  test("a list of many pages is a snapshot although others write between its pages", async () => {
+    const store = await openSqliteStore(newPath(), deps);
+    const name = (i: number) => `n-${String(i).padStart(6, "0")}`;
+    const made = await Promise.all(
+      Array.from({ length: 3000 }, (_, i) => store.create(storageNodeKind, nodeObject(name(i), { v: "0" }))),
+    );
+    let listing = true;
+    const revisions = new Map<number, Map<string, string>>();
+    const model = new Map(made.map((object) => [object.metadata.name, "0"]));
+    const writing = (async () => {
+      const prng = seededPrng(3);
+      for (let step = 0; listing; step++) {
+        const i = prng.below(3000);
+        const object = await store.get(storageNodeKind, name(i));
+        if (!object) await store.create(storageNodeKind, nodeObject(name(i), { v: `${step}` }));
+        else if (step % 3 === 0) await store.delete(storageNodeKind, name(i));
+        else await store.update(storageNodeKind, { ...object, spec: { labels: { v: `${step}` } } });
+        if (object && step % 3 === 0) model.delete(name(i));
+        else model.set(name(i), `${step}`);
+        revisions.set(3000 + 1 + step + 1, new Map(model));
+      }
+    })();
+    let changedMeanwhile = 0;
+    for (let round = 0; round < 5; round++) {
+      const before = Number((await store.list(storageNodeKind, "none")).revision);
+      const listed = await store.list(storageNodeKind, "n-");
+      changedMeanwhile += Number(listed.revision) - before;
+      const names = listed.items.map((item) => item.metadata.name);
+      expect(names).toEqual([...names].sort());
+      while (!revisions.has(Number(listed.revision))) await new Promise((resolve) => setImmediate(resolve));
+      const expected = revisions.get(Number(listed.revision));
+      expect(new Map(listed.items.map((item) => [item.metadata.name, item.spec.labels["v"] ?? ""]))).toEqual(
+        expected as never,
+      );
+    }
+    listing = false;
+    await writing;
+    expect(changedMeanwhile).toBeGreaterThan(5);
+    await store.close();
+  });
+
   test("a full disk is NoSpace for that write; what was acknowledged stays, and writing goes on once there is room", async () => {
     const path = newPath();
     const store = await openSqliteStore(path, { ...deps, databasePagesMax: 64 });

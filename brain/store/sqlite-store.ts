@@ -6,6 +6,7 @@ import { type Clock, isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { type Change, ChangeLog, type ChangeLogLimits, changeLogLimits } from "./change-log.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { listInTurns } from "./list-in-turns.ts";
 import {
   checkedTexts,
   createdTexts,
@@ -77,15 +78,11 @@ class SqliteStore implements ResourceStore {
   }
 
   async list<S, T>(kind: ResourceKind<S, T>, namePrefix = ""): Promise<ListResult<Resource<S, T>>> {
-    const rows = this.#read(() => this.#rows.list(kind.kind, namePrefix));
-    const revision = String(this.#committed);
-    const items: Resource<S, T>[] = [];
-    for (const [index, row] of rows.entries()) {
-      // The rows are a snapshot already; checking them takes far longer than reading them, so others get their turn in between.
-      if (index % rowsPerTurn === rowsPerTurn - 1) await new Promise((resolve) => setImmediate(resolve));
-      items.push(objectOf(kind, row));
-    }
-    return { items, revision };
+    return listInTurns(kind, namePrefix, {
+      page: (after, limit) => this.#read(() => this.#rows.page(kind.kind, namePrefix, after, limit)),
+      committed: () => this.#committed,
+      changeBehind: (revision) => this.#log.next(revision),
+    });
   }
 
   async create<S, T>(kind: ResourceKind<S, T>, object: Resource<S, T>): Promise<Resource<S, T>> {
@@ -248,5 +245,3 @@ interface SizedTexts {
   spec: string;
   status: string | null;
 }
-
-const rowsPerTurn = 500;

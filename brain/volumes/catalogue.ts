@@ -35,14 +35,16 @@ export class Catalogue {
   /** The volume of that name from memory, or `NotFound`. */
   volume(name: string): EcVolume {
     const volume = this.#volumes.get(this.#names.get(name) ?? "");
-    if (!volume) throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
+    if (!volume)
+      throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
     return volume;
   }
 
   /** The volume's current object from the store. */
   async freshVolume(name: string): Promise<EcVolume> {
     const volume = await this.#store.get(ecVolumeKind, name);
-    if (!volume) throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
+    if (!volume)
+      throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
     return this.#note(volume);
   }
 

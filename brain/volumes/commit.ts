@@ -10,7 +10,11 @@ import type { Catalogue } from "./catalogue.ts";
 import { alreadyCommitted, type Commit, committedSpec, refusal } from "./commit-rules.ts";
 
 export type CommitOutcome =
-  | { result: "committed"; run: EcStripe; /** The version that was replaced; undefined when it was committed before. */ before: EcStripe | undefined }
+  | {
+      result: "committed";
+      run: EcStripe /** The version that was replaced; undefined when it was committed before. */;
+      before: EcStripe | undefined;
+    }
   | { result: "refused"; reason: string };
 
 const attemptsMax = 32;
@@ -64,8 +68,12 @@ export async function fenceRun(catalogue: Catalogue, runName: string, epoch: num
 }
 
 function unknownOutcome(runName: string, cause: unknown): AppError {
-  return new AppError("Unavailable", `${runName}: the store did not say whether the commit was made; report the act again`, {
-    retryable: true,
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return new AppError(
+    "Unavailable",
+    `${runName}: the store did not say whether the commit was made; report the act again`,
+    {
+      retryable: true,
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
 }

@@ -11,14 +11,18 @@ export async function completeImport(services: Services, name: string, contentSh
   const status = must(volume.status, "the volume's status");
   if (status.phase === "Ready" && status.contentSha256 === contentSha256) return volume;
   if (status.phase !== "Importing") {
-    throw new AppError("FailedPrecondition", `volume ${name} is ${status.phase}; no import is under way`, { data: { phase: status.phase } });
+    throw new AppError("FailedPrecondition", `volume ${name} is ${status.phase}; no import is under way`, {
+      data: { phase: status.phase },
+    });
   }
   const runs = await services.catalogue.freshRuns(volume);
   const { stripes } = runCounts(volume.spec);
   const written = runs.filter((run) => run.spec.generation > 0);
   const covered = written.reduce((sum, run) => sum + run.spec.stripeCount, 0);
   if (covered !== stripes) {
-    const missing = runs.filter((run) => run.spec.generation === 0).map((run) => run.spec.firstStripe / volume.spec.stripesPerRun);
+    const missing = runs
+      .filter((run) => run.spec.generation === 0)
+      .map((run) => run.spec.firstStripe / volume.spec.stripesPerRun);
     throw new AppError(
       "FailedPrecondition",
       `volume ${name}: ${stripes - covered} of ${stripes} stripes are not imported yet; runs ${missing.slice(0, 8).join(", ")}${missing.length > 8 ? " …" : ""}`,

@@ -3,8 +3,9 @@
  * by full name where they can be reached, and the run's object; at last the volume's object. What pools that are away still hold, and what dead acts left,
  * the tombstone lets garbage collection remove.
  */
-import { currentPlacement } from "@couchestor/common/crd/ec-stripe.ts";
+
 import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
+import { currentPlacement } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
@@ -46,7 +47,10 @@ export class VolumeDeleter {
     if (this.#running.has(volumeUuid)) return;
     const work = this.#remove(volume)
       .catch((error) => {
-        this.#services.context.log.warn({ volume: volume.metadata.name, error: String(error) }, "deletion goes on later");
+        this.#services.context.log.warn(
+          { volume: volume.metadata.name, error: String(error) },
+          "deletion goes on later",
+        );
       })
       .finally(() => this.#running.delete(volumeUuid));
     this.#running.set(volumeUuid, work);

@@ -4,19 +4,19 @@ import { actKey } from "@couchestor/common/api/acts.ts";
 import type { EncodeGrant } from "@couchestor/common/api/admin.ts";
 import { shardCount } from "@couchestor/common/code/code.ts";
 import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
+import { stripeObjectName } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { chooseMover } from "../acts/act-registry.ts";
 import type { Mover } from "../acts/act-record.ts";
+import { chooseMover } from "../acts/choose-mover.ts";
 import { actColumns, supersededColumns } from "../acts/chunk-columns.ts";
 import { commitRun } from "./commit.ts";
 import { baseOf } from "./commit-rules.ts";
 import { addressesOf, descriptorOf } from "./describe.ts";
-import type { Services } from "./services.ts";
 import { noteHealth } from "./run-status.ts";
+import type { Services } from "./services.ts";
 import { locationsOf, type Placed, placeRun, topologyOf } from "./targets.ts";
 import { runCounts, runExtent } from "./volume-rules.ts";
-import { stripeObjectName } from "@couchestor/common/crd/ec-stripe.ts";
 
 /** Lends a run to a mover for encoding, or says that it is committed with these bytes already. */
 export async function grantEncode(
@@ -29,7 +29,8 @@ export async function grantEncode(
   if (isSame(run, request.contentSha256)) return { state: "committed", runIndex: request.runIndex };
   const busy = services.acts.writerOf(run.metadata.name);
   if (busy) {
-    if (busy.order.kind !== "encode") throw new AppError("Unavailable", `run ${request.runIndex} is being repaired; try again`);
+    if (busy.order.kind !== "encode")
+      throw new AppError("Unavailable", `run ${request.runIndex} is being repaired; try again`);
     const answer = await services.acts.drop(busy, "another encode of this run was asked for");
     if (answer.result === "committed") return grantEncode(services, volumeName, request);
   }
@@ -84,7 +85,10 @@ function encodeTask(services: Services, plan: EncodePlan, act: ActId): EncodeTas
     kind: "encode",
     act,
     volume: descriptorOf(plan.volume, plan.clusterUuid),
-    nodes: addressesOf(services.inventory, plan.placed.map((p) => p.poolUuid)),
+    nodes: addressesOf(
+      services.inventory,
+      plan.placed.map((p) => p.poolUuid),
+    ),
     code: spec.code,
     firstStripe: spec.firstStripe,
     stripeCount: spec.stripeCount,
@@ -105,7 +109,7 @@ async function commitEncode(services: Services, plan: EncodePlan, act: ActId, do
       reason: `the mover put ${done.counts.chunksPut} chunks of ${done.counts.stripes} stripes, ${chunks} of ${spec.stripeCount} were due`,
     };
   }
-  await services.ownership.epochOf(plan.volume);
+  await services.ownership.confirm(plan.volume);
   const outcome = await commitRun(services.context, services.catalogue, plan.run.metadata.name, {
     kind: "encode",
     act,
@@ -138,12 +142,18 @@ async function importingVolume(services: Services, name: string): Promise<EcVolu
 async function runOf(services: Services, volume: EcVolume, runIndex: number): Promise<EcStripe> {
   const { runs } = runCounts(volume.spec);
   if (runIndex >= runs) {
-    throw new AppError("InvalidArgument", `runIndex: got ${runIndex}, volume ${volume.metadata.name} has runs 0 … ${runs - 1}`);
+    throw new AppError(
+      "InvalidArgument",
+      `runIndex: got ${runIndex}, volume ${volume.metadata.name} has runs 0 … ${runs - 1}`,
+    );
   }
   const extent = runExtent(volume.spec, runIndex);
   const run = await services.catalogue.freshRun(stripeObjectName(volume.metadata.name, extent.firstStripe));
   if (!run || run.spec.volumeUuid !== volume.spec.volumeUuid || run.spec.stripeCount !== extent.stripeCount) {
-    throw new AppError("FailedPrecondition", `run ${runIndex} of ${volume.metadata.name} was divided by a recovery; it can't be imported again`);
+    throw new AppError(
+      "FailedPrecondition",
+      `run ${runIndex} of ${volume.metadata.name} was divided by a recovery; it can't be imported again`,
+    );
   }
   return run;
 }

@@ -1,7 +1,7 @@
 /** Stripe maps for agents, and the agent a client reads from. */
 import { runsPerMapMax, type VolumeMap } from "@couchestor/common/api/maps.ts";
-import { runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
+import { runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { addressesOf, currentNames, descriptorOf } from "./describe.ts";
 import type { Services } from "./services.ts";
@@ -15,15 +15,20 @@ export async function volumeMap(
 ): Promise<VolumeMap> {
   const { catalogue, inventory, cluster } = services;
   const known = catalogue.volumeByUuid(volumeUuid);
-  if (!known) throw new AppError("NotFound", `volume ${volumeUuid}: this brain has none of this uuid`, { data: { volumeUuid } });
+  if (!known)
+    throw new AppError("NotFound", `volume ${volumeUuid}: this brain has none of this uuid`, { data: { volumeUuid } });
   const volume = await catalogue.freshVolume(known.metadata.name);
   if (volume.status?.phase === "Deleting" || volume.status?.phase === "Empty") {
-    throw new AppError("FailedPrecondition", `volume ${volume.metadata.name} is ${volume.status.phase} and can't be read`);
+    throw new AppError(
+      "FailedPrecondition",
+      `volume ${volume.metadata.name} is ${volume.status.phase} and can't be read`,
+    );
   }
   const { stripes } = runCounts(volume.spec);
   const first = range.firstStripe;
   const end = Math.min(stripes, first + range.stripeCount);
-  if (first >= stripes) throw new AppError("InvalidArgument", `firstStripe: got ${first}, the volume has stripes 0 … ${stripes - 1}`);
+  if (first >= stripes)
+    throw new AppError("InvalidArgument", `firstStripe: got ${first}, the volume has stripes 0 … ${stripes - 1}`);
   const entries = catalogue.runs
     .ofVolume(volumeUuid)
     .filter((e) => e.firstStripe < end && e.firstStripe + e.stripeCount > first)
@@ -47,7 +52,9 @@ function requireWhole(name: string, runs: readonly EcStripe[], first: number, en
     next = Math.max(next, spec.firstStripe + spec.stripeCount);
   }
   if (next >= end || (runs.length === runsPerMapMax && next > first)) return;
-  throw new AppError("Unavailable", `volume ${name}: no run covers stripe ${next}; the map is incomplete`, { data: { stripe: next } });
+  throw new AppError("Unavailable", `volume ${name}: no run covers stripe ${next}; the map is incomplete`, {
+    data: { stripe: next },
+  });
 }
 
 /** An online agent to read from; clients are spread over them by chance. */
@@ -57,9 +64,13 @@ export async function readerOf(
 ): Promise<{ nodeName: string; url: string; volumeUuid: string; sizeBytes: number }> {
   const volume = await services.catalogue.freshVolume(name);
   if (volume.status?.phase !== "Ready") {
-    throw new AppError("FailedPrecondition", `volume ${name} is ${volume.status?.phase}, not Ready: it can't be read yet`, {
-      data: { phase: volume.status?.phase },
-    });
+    throw new AppError(
+      "FailedPrecondition",
+      `volume ${name} is ${volume.status?.phase}, not Ready: it can't be read yet`,
+      {
+        data: { phase: volume.status?.phase },
+      },
+    );
   }
   const online = services.inventory.online();
   const node = online[services.context.prng.below(Math.max(1, online.length))];

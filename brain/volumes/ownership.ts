@@ -38,9 +38,9 @@ export class Ownership {
     return epoch;
   }
 
-  /** The epoch this process holds already, if any. */
-  async held(volumeUuid: string): Promise<number | undefined> {
-    return this.#fenced.has(volumeUuid) ? undefined : this.#epochs.get(volumeUuid)?.catch(() => undefined);
+  /** Reads the record again before something is committed: a brain that has been superseded finds out here at the latest. */
+  async confirm(volume: EcVolume): Promise<void> {
+    await this.epochOf(await this.#catalogue.freshVolume(volume.metadata.name));
   }
 
   /** Throws if the object names a later owner; from then on this process leaves the volume alone. */

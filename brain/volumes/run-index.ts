@@ -24,6 +24,9 @@ export class RunIndex {
   /** One object per distinct text or value, however many runs hold it. */
   readonly #interned = new Map<string, unknown>();
 
+  /** Raised by every change: equal means that nothing is to be planned anew. */
+  version = 0;
+
   /** Takes in an object as the store returned it. */
   apply(object: EcStripe): RunEntry {
     const { spec, status } = object;
@@ -50,12 +53,14 @@ export class RunIndex {
     const runs = this.#byVolume.get(entry.volumeUuid) ?? new Map<string, RunEntry>();
     this.#byVolume.set(entry.volumeUuid, runs);
     runs.set(entry.name, entry);
+    this.version++;
     return entry;
   }
 
   remove(volumeUuid: string, name: string): void {
     const runs = this.#byVolume.get(volumeUuid);
     runs?.delete(name);
+    this.version++;
     if (runs?.size === 0) this.#byVolume.delete(volumeUuid);
   }
 

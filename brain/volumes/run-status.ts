@@ -1,6 +1,7 @@
 /** ECStripe status: what is observed of a run, written on transitions only. */
-import { isoNow } from "@couchestor/common/runtime/clock.ts";
+
 import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import { judgeRun, shapeOf } from "./run-shape.ts";
 import type { Services } from "./services.ts";
 
@@ -26,7 +27,8 @@ function nextStatus(
 ): EcStripeStatus | undefined {
   const health = judgeRun(shapeOf(run.spec), (pool) => services.standings.standing(pool));
   const old = run.status ?? { state: "Unwritten" as const, missingShards: [], observedEpoch: 0, observedSeq: 0 };
-  const judged = health.uncertain && old.state !== "Unwritten" ? old : { state: health.state, missingShards: health.missing };
+  const judged =
+    health.uncertain && old.state !== "Unwritten" ? old : { state: health.state, missingShards: health.missing };
   const same = judged.state === old.state && judged.missingShards.join() === old.missingShards.join();
   if (same && !checked) return undefined;
   const now = isoNow(services.context.clock);

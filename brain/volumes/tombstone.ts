@@ -2,7 +2,13 @@
  * What is left of a deleted volume: proof that its chunks are garbage, for the pools that were away when it went and for acts that died halfway.
  * It goes when every pool it names has been swept since.
  */
-import { countSchema, epochSchema, nameSchema, timestampSchema, uuidSchema } from "@couchestor/common/api/primitives.ts";
+import {
+  countSchema,
+  epochSchema,
+  nameSchema,
+  timestampSchema,
+  uuidSchema,
+} from "@couchestor/common/api/primitives.ts";
 import { apiVersion, type Resource, type ResourceKind } from "@couchestor/common/crd/object.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { z } from "zod";

@@ -67,7 +67,11 @@ function stripeView(services: Services, volume: EcVolume, entry: RunEntry): Stri
   });
   const missing = health.missing.map((shardIndex) => {
     const shard = shards.find((s) => s.shardIndex === shardIndex);
-    const why = shard ? (shard.online ? "single chunks are missing" : standings.why(shard.poolUuid)) : "no pool is known to hold it";
+    const why = shard
+      ? shard.online
+        ? "single chunks are missing"
+        : standings.why(shard.poolUuid)
+      : "no pool is known to hold it";
     return { shardIndex, nodeName: shard?.nodeName ?? "", poolName: shard?.poolName ?? "", why };
   });
   return {
@@ -94,8 +98,19 @@ export function unrecoverableError(services: Services, volume: EcVolume): AppErr
   const stripes = bad.map((run) => `${run.firstStripe}–${run.firstStripe + run.stripeCount - 1}`);
   return new AppError(
     "Unrecoverable",
-    `volume ${volume.metadata.name}: stripes ${stripes.slice(0, 8).join(", ")}${stripes.length > 8 ? " …" : ""} have fewer than the needed shards of ${shardCount(volume.spec.code)}; missing are pools ${[...pools].map(([pool, why]) => `${pool} (${why})`).slice(0, 16).join(", ")}`,
-    { data: { stripes: stripes.slice(0, 64), stripesTotal: bad.reduce((sum, run) => sum + run.stripeCount, 0), pools: [...pools.keys()].slice(0, 64) } },
+    `volume ${volume.metadata.name}: stripes ${stripes.slice(0, 8).join(", ")}${stripes.length > 8 ? " …" : ""} have fewer than the needed shards of ${shardCount(volume.spec.code)}; missing are pools ${[
+      ...pools,
+    ]
+      .map(([pool, why]) => `${pool} (${why})`)
+      .slice(0, 16)
+      .join(", ")}`,
+    {
+      data: {
+        stripes: stripes.slice(0, 64),
+        stripesTotal: bad.reduce((sum, run) => sum + run.stripeCount, 0),
+        pools: [...pools.keys()].slice(0, 64),
+      },
+    },
   );
 }
 

@@ -89,7 +89,10 @@ export function runCounts(spec: EcVolumeSpec): { stripes: number; runs: number }
 }
 
 /** The stripes and bytes of run `runIndex` as the volume was divided at first. */
-export function runExtent(spec: EcVolumeSpec, runIndex: number): { firstStripe: number; stripeCount: number } & ByteRange {
+export function runExtent(
+  spec: EcVolumeSpec,
+  runIndex: number,
+): { firstStripe: number; stripeCount: number } & ByteRange {
   const { stripes } = runCounts(spec);
   const firstStripe = runIndex * spec.stripesPerRun;
   const stripeCount = Math.min(spec.stripesPerRun, stripes - firstStripe);
@@ -102,7 +105,11 @@ export interface ByteRange {
 }
 
 /** The bytes that these stripes cover; the volume's last stripe may be short. */
-export function bytesOf(spec: Pick<EcVolumeSpec, "sizeBytes" | "stripeSizeBytes">, firstStripe: number, stripeCount: number): ByteRange {
+export function bytesOf(
+  spec: Pick<EcVolumeSpec, "sizeBytes" | "stripeSizeBytes">,
+  firstStripe: number,
+  stripeCount: number,
+): ByteRange {
   return {
     startBytes: firstStripe * spec.stripeSizeBytes,
     endBytes: Math.min(spec.sizeBytes, (firstStripe + stripeCount) * spec.stripeSizeBytes),
@@ -156,5 +163,7 @@ function within(field: string, got: number, min: number, max: number): void {
 }
 
 function invalid(field: string, got: unknown, allowed: string): never {
-  throw new AppError("InvalidArgument", `${field}: got ${String(got)}, allowed is ${allowed}`, { data: { field, got, allowed } });
+  throw new AppError("InvalidArgument", `${field}: got ${String(got)}, allowed is ${allowed}`, {
+    data: { field, got, allowed },
+  });
 }

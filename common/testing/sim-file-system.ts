@@ -6,6 +6,7 @@
 import { type FileHandle, type FileSystem, FileSystemError, type OpenMode } from "../runtime/file-system.ts";
 import type { Prng } from "../runtime/prng.ts";
 import { SimFile } from "./sim-file.ts";
+import { SimHandle } from "./sim-handle.ts";
 
 export type SimOperation =
   | "open"
@@ -49,6 +50,9 @@ type SimNode = SimFile | SimDirectory;
 const isFile = (node: SimNode | undefined): node is SimFile => node instanceof SimFile;
 const newDirectory = (): SimDirectory => ({ live: new Map(), durable: new Map() });
 
+/** The calls that a read-only file system refuses. */
+const changes: ReadonlySet<SimOperation> = new Set(["make-directory", "rename", "remove", "write", "truncate"]);
+
 export interface SimFileSystemOptions {
   prng: Prng;
   /** The size of the simulated disk. */
@@ -83,10 +87,15 @@ export class SimFileSystem implements FileSystem {
 
   /** Power fails and comes back: only what the medium holds is left, locks are free, open handles are dead. */
   crash(): void {
+    this.kill();
+    this.#settle(this.#root);
+  }
+
+  /** The process dies and the machine does not: handles are dead and locks are free, and what was not synced is still in memory. */
+  kill(): void {
     this.#life++;
     this.#crashed = false;
     this.#locks.clear();
-    this.#settle(this.#root);
   }
 
   /** Flips one bit of a file, where it lies. */
@@ -122,7 +131,7 @@ export class SimFileSystem implements FileSystem {
   }
 
   #parts(path: string): string[] {
-    return path.split("/").filter((part) => part !== "");
+    return path.split("/").filter((part) => part !== "" && part !== ".");
   }
 
   #node(path: string): SimNode | undefined {
@@ -242,77 +251,5 @@ export class SimFileSystem implements FileSystem {
     let used = 0;
     for (const node of directory.live.values()) used += isFile(node) ? node.sizeBytes : this.usedBytes(node);
     return used;
-  }
-}
-
-const changes: ReadonlySet<SimOperation> = new Set(["make-directory", "rename", "remove", "write", "truncate"]);
-
-class SimHandle implements FileHandle {
-  readonly #fs: SimFileSystem;
-  readonly #file: SimFile;
-  readonly #path: string;
-  readonly #life: number;
-
-  constructor(fs: SimFileSystem, file: SimFile, path: string, life: number) {
-    this.#fs = fs;
-    this.#file = file;
-    this.#path = path;
-    this.#life = life;
-  }
-
-  async #call(operation: SimOperation, bytes = 0): Promise<SimFault | undefined> {
-    const fault = await this.#fs.call(operation, this.#path, this.#life, bytes);
-    if (fault === "crash" && operation !== "write") throw new FileSystemError("ECRASHED", operation, this.#path);
-    return fault;
-  }
-
-  async read(into: Uint8Array, offset: number): Promise<number> {
-    await this.#call("read", into.byteLength);
-    return this.#file.read(into, offset);
-  }
-
-  async write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
-    const total = buffers.reduce((sum, buffer) => sum + buffer.byteLength, 0);
-    const fault = await this.#call("write", total);
-    if (fault === "skip") return;
-    const growth = Math.max(0, offset + total - this.#file.sizeBytes);
-    const room = this.#fs.capacityBytes - this.#fs.usedBytes();
-    const full = fault === undefined && growth > room;
-    const allowed = full ? Math.max(0, total - growth + room) : fault === undefined ? total : Math.floor(total / 2);
-    let done = 0;
-    for (const buffer of buffers) {
-      const part = buffer.subarray(0, Math.max(0, allowed - done));
-      if (part.byteLength > 0) this.#file.write(part, offset + done);
-      done += part.byteLength;
-    }
-    if (fault === "crash") throw new FileSystemError("ECRASHED", "write", this.#path);
-    if (full || fault === "short") throw new FileSystemError("ENOSPC", "write", this.#path);
-  }
-
-  async sync(): Promise<void> {
-    const fault = await this.#call("sync");
-    if (fault === "skip") return;
-    if (fault !== undefined) {
-      this.#file.failSync();
-      throw new FileSystemError(fault, "sync", this.#path);
-    }
-    this.#file.sync();
-  }
-
-  async truncate(lengthBytes: number): Promise<void> {
-    if ((await this.#call("truncate")) !== "skip") this.#file.truncate(lengthBytes);
-  }
-
-  async size(): Promise<number> {
-    await this.#call("size");
-    return this.#file.sizeBytes;
-  }
-
-  async dropCache(): Promise<void> {
-    if ((await this.#call("drop-cache")) !== "skip") this.#file.dropCache();
-  }
-
-  async close(): Promise<void> {
-    await this.#call("close");
   }
 }

@@ -8,7 +8,8 @@ const allowed: Record<string, readonly string[]> = {
   "native-ffi": ["common", "native-ffi"],
   agent: ["common", "native-ffi", "agent"],
   brain: ["common", "brain"],
-  deploy: ["common", "deploy", "native-ffi"],
+  // It describes the rest: what is built, and the reference of the command line.
+  deploy: ["common", "deploy", "native-ffi", "agent", "brain"],
 };
 
 export interface Import {

@@ -81,13 +81,16 @@ const checks: Record<string, () => Promise<void>> = {
     expectText(outcome, /isa-?l\D{0,12}2\.(3[1-9]|[4-9]\d)/i, "version");
     await mustSucceed([minimalRoot, binary(host), "codec-selftest"]);
   },
+  "the demo, by the compiled binary alone": async () =>
+    void (await mustSucceed([binary(host), "demo", "--size", "32MiB"])),
   "no native library anywhere: WebAssembly takes over and says so once": async () => {
     const file = join(root, `dist/couchestor-linux-${host}-without-libraries`);
     try {
       await compile({ arch: host, file, depsFolder: undefined, commit: "verify" });
-      const outcome = await mustSucceed([minimalRoot, file, "codec-selftest"]);
-      const notices = outcome.stderr.split("\n").filter((line) => /webassembly/i.test(line));
-      if (notices.length !== 1) throw new Error(`${notices.length} notices of WebAssembly in: ${outcome.stderr}`);
+      await mustSucceed([minimalRoot, file, "codec-selftest"]);
+      const { stdout } = await mustSucceed([minimalRoot, file, "version"]);
+      const notices = stdout.split("\n").filter((line) => line.includes("fell back to webassembly"));
+      if (notices.length !== 1) throw new Error(`${notices.length} notices of the fallback in: ${stdout}`);
     } finally {
       await rm(file, { force: true });
     }

@@ -15,10 +15,10 @@ export interface SelectedCodec {
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Picks ISA-L, else WebAssembly, else plain TypeScript. All give the same bytes. Never fails. */
-export async function selectCodec(): Promise<SelectedCodec> {
+export async function selectCodec(load: typeof loadIsal = loadIsal): Promise<SelectedCodec> {
   const notes: string[] = [];
   try {
-    const { isal, notes: isalNotes } = loadIsal();
+    const { isal, notes: isalNotes } = load();
     if (isal) return { codec: isal.codec, checksum: isal.checksum, notes: isalNotes };
     notes.push(`fell back to webassembly, as ISA-L could not be used: ${isalNotes.join("; ")}`);
   } catch (error) {

@@ -90,10 +90,11 @@ export function openFromMemory<Signatures extends Record<string, FFIFunction>>(
   const fd = createMemoryFile(name);
   try {
     writeFileSync(fd, bytes);
+    // Stays open for good: the dynamic linker knows libraries by their path, and would take the next one with this number for this one.
     return dlopen(`/proc/self/fd/${fd}`, signatures).symbols;
-  } finally {
-    // The mapping stays; the descriptor has done its work.
+  } catch (error) {
     closeSync(fd);
+    throw error;
   }
 }
 
@@ -110,6 +111,15 @@ export function openCandidate<Signatures extends Record<string, FFIFunction>>(
   return { ...candidate, symbols };
 }
 
+/** The order to try them in: what the environment names, what is preferred, the rest; otherwise as they came. */
+export function preferredFirst(
+  candidates: readonly LibraryCandidate[],
+  preferred: (candidate: LibraryCandidate) => boolean,
+): LibraryCandidate[] {
+  const isPreferred = (candidate: LibraryCandidate) => candidate.origin === "environment" || preferred(candidate);
+  return [...candidates.filter(isPreferred), ...candidates.filter((candidate) => !isPreferred(candidate))];
+}
+
 /**
  * Opens the first candidate that `preferred` accepts, else the first that opens at all. One named by the environment is always preferred.
  * Never throws: no library is an answer, with the reasons in `notes`.
@@ -120,9 +130,7 @@ export function loadLibrary<Signatures extends Record<string, FFIFunction>>(
   preferred: (candidate: LibraryCandidate) => boolean = () => true,
 ): LoadResult<Signatures> {
   const { candidates, notes } = findLibrary(library);
-  const isPreferred = (candidate: LibraryCandidate) => candidate.origin === "environment" || preferred(candidate);
-  const ordered = [...candidates.filter(isPreferred), ...candidates.filter((candidate) => !isPreferred(candidate))];
-  for (const candidate of ordered) {
+  for (const candidate of preferredFirst(candidates, preferred)) {
     try {
       return { library: openCandidate(library, candidate, signatures), notes };
     } catch (error) {

@@ -38,7 +38,10 @@ export class AddressArray {
 
   /** Two stores of 32 bits: a bigint for each would cost more than the rest of a call. */
   set(index: number, bytes: Uint8Array): void {
-    const address = ptr(bytes) as number;
+    this.setAddress(index, ptr(bytes));
+  }
+
+  setAddress(index: number, address: number): void {
     this.#halves[2 * index] = address;
     this.#halves[2 * index + 1] = address / 0x1_0000_0000;
   }

@@ -39,14 +39,20 @@ const tableBytesPerElement = 32;
 /** ISA-L counts bytes in a C int; longer buffers go in pieces of this length. */
 const callBytesMax = 1 << 30;
 
+/** The matrix as ISA-L wants it: a table for each element, in a form that depends on the CPU. */
+function makeTables(ec_init_tables: IsalLibrary["symbols"]["ec_init_tables"], matrix: Matrix): Uint8Array {
+  const tables = new Uint8Array(new ArrayBuffer(tableBytesPerElement * matrix.rows * matrix.cols));
+  ec_init_tables(matrix.cols, matrix.rows, ptr(matrix.bytes), ptr(tables));
+  return tables;
+}
+
 function isalKernel(library: IsalLibrary, description: string): MatrixKernel {
   const { ec_init_tables, ec_encode_data } = library.symbols;
   return {
     description,
     prepare(matrix: Matrix) {
       const { rows, cols } = matrix;
-      const tables = new Uint8Array(new ArrayBuffer(tableBytesPerElement * rows * cols));
-      ec_init_tables(cols, rows, ptr(matrix.bytes), ptr(tables));
+      const tables = makeTables(ec_init_tables, matrix);
       const tablesAddress = ptr(tables);
       const from = new AddressArray(cols);
       const into = new AddressArray(rows);
@@ -105,6 +111,8 @@ export interface Isal {
   readonly version: string | undefined;
   /** Where it came from: a path, or `embedded`. */
   readonly origin: string;
+  /** ISA-L's tables of a matrix, for callers that call `ec_encode_data` themselves: the benchmark from C. */
+  initTables(matrix: Matrix): Uint8Array;
 }
 
 /** Opens ISA-L, preferring 2.31 or newer wherever it is. `isal` is undefined where there is none; `notes` says why, or that it is a slow one. */
@@ -125,6 +133,7 @@ export function loadIsal(): { isal: Isal | undefined; notes: readonly string[] }
       checksum: isalChecksum(library, description),
       version,
       origin,
+      initTables: (matrix) => makeTables(library.symbols.ec_init_tables, matrix),
     },
     notes: [...notes, ...slow],
   };

@@ -1,0 +1,161 @@
+/** Every metric of the agent, declared once. */
+import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
+import { createRegistry } from "@couchestor/common/observe/registry.ts";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { PoolChunkStore } from "../store/chunk-store.ts";
+
+export interface MetricsSources {
+  nodeName: string;
+  codec: string;
+  pools(): PoolInfo[];
+  stores(): PoolChunkStore[];
+  acts(): { active: number; ends: ReadonlyMap<string, number> };
+  reads(): { chunksRead: number; bytesRead: number; degradedStripes: number };
+  memory(): { usedBytes: number; totalBytes: number };
+  brainAnsweredMsAgo(): number | undefined;
+}
+
+export interface AgentMetrics {
+  registry: Registry;
+  request(route: { listener: string; method: string; path: string; status: number }, seconds: number): void;
+  chunk(operation: "put" | "get" | "verify" | "delete" | "list", outcome: string, bytes: number): void;
+}
+
+const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** The registry with all collectors; figures of others are asked for at each scrape. */
+export function agentMetrics(sources: MetricsSources): AgentMetrics {
+  const registry = createRegistry({ role: "agent", defaultLabels: { node: sources.nodeName } });
+  const registers = [registry];
+  const requests = new Histogram({
+    name: "couchestor_http_request_seconds",
+    help: "Time to the answer of HTTP requests.",
+    labelNames: ["listener", "method", "path", "status"],
+    buckets: secondsBuckets,
+    registers,
+  });
+  const operations = new Counter({
+    name: "couchestor_chunk_operations_total",
+    help: "Chunk operations of the cluster API, by outcome: ok, or the code of the error.",
+    labelNames: ["operation", "outcome"],
+    registers,
+  });
+  const bytes = new Counter({
+    name: "couchestor_chunk_bytes_total",
+    help: "Bytes of chunks moved by the cluster API.",
+    labelNames: ["operation"],
+    registers,
+  });
+  addPoolGauges(registers, sources);
+  addActGauges(registers, sources);
+  return {
+    registry,
+    request: ({ listener, method, path, status }, seconds) =>
+      requests.observe({ listener, method, path, status: String(status) }, seconds),
+    chunk: (operation, outcome, moved) => {
+      operations.inc({ operation, outcome });
+      if (moved > 0) bytes.inc({ operation }, moved);
+    },
+  };
+}
+
+function addPoolGauges(registers: Registry[], sources: MetricsSources): void {
+  const labelNames = ["pool", "pool_uuid"] as const;
+  const gauge = (name: string, help: string, value: (info: PoolInfo) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const info of sources.pools()) this.set({ pool: info.poolName, pool_uuid: info.poolUuid }, value(info));
+      },
+    });
+  gauge("couchestor_pool_capacity_bytes", "Size of the pool.", (info) => info.capacityBytes);
+  gauge("couchestor_pool_used_bytes", "Bytes taken on the medium, garbage included.", (info) => info.usedBytes);
+  gauge("couchestor_pool_free_bytes", "Bytes that can still be written.", (info) => info.freeBytes);
+  gauge("couchestor_pool_live_bytes", "Bytes of live chunks, headers included.", (info) => info.liveBytes);
+  gauge("couchestor_pool_chunks", "Live chunks.", (info) => info.chunkCount);
+  gauge("couchestor_pool_online", "1 if the pool reads and writes.", (info) => (info.state === "Online" ? 1 : 0));
+  new Gauge({
+    name: "couchestor_pool_state",
+    help: "1 for the state the pool is in.",
+    labelNames: [...labelNames, "state"],
+    registers,
+    collect() {
+      this.reset();
+      for (const info of sources.pools())
+        this.set({ pool: info.poolName, pool_uuid: info.poolUuid, state: info.state }, 1);
+    },
+  });
+  const storeGauge = (name: string, help: string, value: (store: PoolChunkStore) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const store of sources.stores()) {
+          this.set({ pool: store.info().poolName, pool_uuid: store.poolUuid }, value(store));
+        }
+      },
+    });
+  storeGauge("couchestor_pool_index_bytes", "Memory of the pool's index.", (store) => store.stats().indexBytes);
+  storeGauge(
+    "couchestor_pool_damaged_ranges",
+    "Ranges whose records could not be read.",
+    (store) => store.stats().damage.length,
+  );
+}
+
+function addActGauges(registers: Registry[], sources: MetricsSources): void {
+  const gauge = (name: string, help: string, value: () => number | undefined) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        const now = value();
+        if (now === undefined) this.reset();
+        else this.set(now);
+      },
+    });
+  gauge("couchestor_acts_active", "Acts accepted and not yet over.", () => sources.acts().active);
+  gauge("couchestor_read_chunks_total", "Chunks read for volume reads.", () => sources.reads().chunksRead);
+  gauge("couchestor_read_chunk_bytes_total", "Bytes of chunks read for volume reads.", () => sources.reads().bytesRead);
+  gauge(
+    "couchestor_degraded_stripe_reads_total",
+    "Stripe reads that met a missing shard.",
+    () => sources.reads().degradedStripes,
+  );
+  gauge("couchestor_memory_budget_used_bytes", "Data held in memory on its way.", () => sources.memory().usedBytes);
+  gauge(
+    "couchestor_memory_budget_bytes",
+    "The most data held in memory on its way.",
+    () => sources.memory().totalBytes,
+  );
+  gauge("couchestor_brain_answered_seconds_ago", "Since the brain last answered a heartbeat.", () => {
+    const ms = sources.brainAnsweredMsAgo();
+    return ms === undefined ? undefined : ms / 1000;
+  });
+  new Gauge({
+    name: "couchestor_acts_ended_total",
+    help: "Acts that are over, by kind and outcome.",
+    labelNames: ["kind", "outcome"],
+    registers,
+    collect() {
+      for (const [label, count] of sources.acts().ends) {
+        const [kind = "", outcome = ""] = label.split(" ");
+        this.set({ kind, outcome }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: "couchestor_codec_info",
+    help: "1, with the codec in use as a label.",
+    labelNames: ["codec"],
+    registers,
+  }).set({ codec: sources.codec }, 1);
+}

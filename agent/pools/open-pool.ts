@@ -1,0 +1,91 @@
+/** Opens the pool of a path: a directory or a block device, whichever is there. */
+import { readdir, stat } from "node:fs/promises";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
+import type { Prng } from "@couchestor/common/runtime/prng.ts";
+import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
+import type { Log } from "../ports.ts";
+import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
+import type { BlockDevice } from "../store/medium.ts";
+import type { PoolSpec } from "./pool-spec.ts";
+
+export interface OpenPoolParts {
+  nodeName: string;
+  fileSystem: FileSystem;
+  clock: Clock;
+  prng: Prng;
+  checksum: Checksum;
+  log: Log;
+  /** Opens a block device past the page cache. */
+  openDevice(path: string): Promise<DirectDevice>;
+}
+
+/** A block device whose reads may come short at its end. */
+export interface DirectDevice {
+  readonly sizeBytes: number;
+  read(into: Uint8Array, offset: number): Promise<number>;
+  write(buffers: readonly Uint8Array[], offset: number): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens a pool; `mayCreate` allows to make one where nothing is. Throws an `AppError` that says why it can't. */
+export type PoolOpener = (spec: PoolSpec, mayCreate: boolean) => Promise<PoolChunkStore>;
+
+export function poolOpener(parts: OpenPoolParts): PoolOpener {
+  return async (spec, mayCreate) => {
+    const medium = await mediumOf(spec, mayCreate, parts.openDevice);
+    const log = {
+      info: (message: string, data: Record<string, unknown>) => parts.log.info(data, message),
+      warn: (message: string, data: Record<string, unknown>) => parts.log.warn(data, message),
+    };
+    const { poolName, labels } = spec;
+    return await openChunkStore({ ...parts, medium, poolName, labels, log });
+  };
+}
+
+async function mediumOf(
+  spec: PoolSpec,
+  mayCreate: boolean,
+  openDevice: OpenPoolParts["openDevice"],
+): Promise<MediumSpec> {
+  const { path, poolName } = spec;
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw new AppError("Unavailable", `pool ${poolName}: ${path} can't be looked at: ${error.code}`, { cause: error });
+  });
+  if (found?.isBlockDevice())
+    return { kind: "block", path, open: async () => wholeReads(path, await openDevice(path)) };
+  if (found !== undefined && !found.isDirectory()) {
+    throw new AppError("FailedPrecondition", `pool ${poolName}: ${path} is neither a directory nor a block device`);
+  }
+  if (!mayCreate && (found === undefined || (await isEmpty(path)))) {
+    const what = found === undefined ? "is gone" : "is empty";
+    throw new AppError(
+      "Unavailable",
+      `pool ${poolName}: ${path} ${what}, but held a pool before: mount its disk again. To begin a new pool there, give it another name`,
+    );
+  }
+  return { kind: "directory", path };
+}
+
+/** `lost+found` is what mkfs leaves, and LOCK what an earlier attempt did. */
+async function isEmpty(path: string): Promise<boolean> {
+  const names = await readdir(path);
+  return names.every((name) => name === "lost+found" || name === "LOCK");
+}
+
+function wholeReads(path: string, file: DirectDevice): BlockDevice {
+  return {
+    sizeBytes: file.sizeBytes,
+    read: async (into, offset) => {
+      const got = await file.read(into, offset);
+      if (got < into.byteLength)
+        throw new AppError("Unavailable", `${path}: read ${got} of ${into.byteLength} bytes at ${offset}`);
+    },
+    write: (buffers, offset) => file.write(buffers, offset),
+    sync: () => file.sync(),
+    close: () => file.close(),
+  };
+}

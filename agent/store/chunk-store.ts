@@ -1,0 +1,109 @@
+/**
+ * The chunk store of one pool: an append-only log of self-describing records, an index of them in memory, and the rule that nothing is
+ * answered before it is durable and read back. The write path with its crash points: `commit-queue.ts`; the way back: `recovery.ts`.
+ */
+import { zeroUuid } from "@couchestor/common/api/primitives.ts";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import { type FileSystem, FileSystemError } from "@couchestor/common/runtime/file-system.ts";
+import type { Prng } from "@couchestor/common/runtime/prng.ts";
+import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
+import type { CompactionResult } from "./compaction.ts";
+import { LogChunkStore } from "./log-chunk-store.ts";
+import type { BlockDevice, Medium } from "./medium.ts";
+import { openBlockMedium } from "./medium-block.ts";
+import { openDirectoryMedium } from "./medium-directory.ts";
+import type { PoolLog } from "./pool.ts";
+import { type PoolLimits, poolLimits } from "./pool-limits.ts";
+import type { ChunkStore } from "./ports.ts";
+import type { DamagedRange } from "./record-scanner.ts";
+import { recover } from "./recovery.ts";
+import type { Superblock } from "./superblock.ts";
+
+export type MediumSpec =
+  | { kind: "directory"; path: string }
+  /** `path` names the device and is what the lock is taken on; `open` opens it once the lock is held. `format` destroys what is on it. */
+  | { kind: "block"; path: string; open: () => Promise<BlockDevice>; format?: boolean };
+
+export interface ChunkStoreOptions {
+  medium: MediumSpec;
+  poolName: string;
+  nodeName: string;
+  labels: Record<string, string>;
+  fileSystem: FileSystem;
+  clock: Clock;
+  prng: Prng;
+  checksum: Checksum;
+  limits?: Partial<PoolLimits>;
+  log?: PoolLog;
+}
+
+/** What an open pool tells beyond the port, for metrics and tests. */
+export interface ChunkStoreStats {
+  openedFrom: "snapshot" | "scan";
+  scannedSegments: number;
+  segments: number;
+  /** Memory of the index, in bytes. */
+  indexBytes: number;
+  queuedBytes: number;
+  damage: readonly DamagedRange[];
+}
+
+export interface PoolChunkStore extends ChunkStore {
+  stats(): ChunkStoreStats;
+  /** Ids of the segments, in rising order. */
+  segmentIds(): number[];
+  /** Compacts now: the segments given, or those with enough garbage. */
+  compact(segmentIds?: readonly number[]): Promise<CompactionResult>;
+  /** Writes an index snapshot now, if the medium has a place for one. */
+  snapshot(): Promise<void>;
+}
+
+/**
+ * Opens a pool, or makes one on an empty medium. Throws `FailedPrecondition` (the medium holds something else), `Unavailable` (locked by
+ * another process, damaged beyond use, gone), `IncompatibleVersion`, `InvalidArgument`.
+ */
+export async function openChunkStore(options: ChunkStoreOptions): Promise<PoolChunkStore> {
+  const { fileSystem } = options;
+  const { path } = options.medium;
+  const limits = poolLimits(options.limits ?? {});
+  let lock: { release(): Promise<void> } | undefined;
+  let medium: Medium | undefined;
+  try {
+    if (options.medium.kind === "directory") await fileSystem.makeDirectory(path);
+    lock = await fileSystem.lock(options.medium.kind === "directory" ? `${path}/LOCK` : path);
+    medium = await openMedium(options, limits);
+    const recovered = await recover(medium, options.checksum);
+    const store = new LogChunkStore(options, limits, medium, recovered, lock);
+    await store.begin();
+    return store;
+  } catch (error) {
+    await medium?.close().catch(() => {});
+    await lock?.release();
+    if (!(error instanceof FileSystemError)) throw error;
+    const why = error.code === "EWOULDBLOCK" ? "another process has it open" : error.message;
+    throw new AppError("Unavailable", `pool ${options.poolName} at ${path}: ${why}`, {
+      cause: error,
+      retryable: false,
+    });
+  }
+}
+
+function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promise<Medium> {
+  const { medium, fileSystem, checksum, clock, prng, nodeName, poolName } = options;
+  const fresh = (): Superblock => ({
+    writeNo: 1,
+    poolUuid: prng.uuid(),
+    clusterUuid: zeroUuid,
+    createdMs: clock.wallMs(),
+    kind: medium.kind,
+    segmentBytes: limits.segmentBytes,
+    slotsOffsetBytes: 0,
+    slotCount: 0,
+    nodeName,
+    poolName,
+  });
+  const { path } = medium;
+  if (medium.kind === "directory") return openDirectoryMedium({ fileSystem, checksum, path, fresh });
+  return medium.open().then((device) => openBlockMedium({ device, checksum, path, format: medium.format, fresh }));
+}

@@ -1,0 +1,294 @@
+/** The agent put together: the one place where its ports meet their adapters. What starts last stops first. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Heartbeat } from "@couchestor/common/api/nodes.ts";
+import { protocolVersion } from "@couchestor/common/api/primitives.ts";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { type ListenAddress, type Listener, startListener } from "@couchestor/common/http/listener.ts";
+import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
+import { type FileSystem, FileSystemError } from "@couchestor/common/runtime/file-system.ts";
+import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
+import type { Prng } from "@couchestor/common/runtime/prng.ts";
+import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runtime/shutdown.ts";
+import { commit, version } from "@couchestor/common/runtime/version.ts";
+import { planRecovery } from "@couchestor/native-ffi/codec/recovery.ts";
+import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
+import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
+import { fadviseDontNeed, flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
+import type { AgentConfig } from "./config.ts";
+import { brainClient } from "./heartbeat/brain-client.ts";
+import { HeartbeatLoop } from "./heartbeat/heartbeat.ts";
+import { adminApp } from "./http/admin-app.ts";
+import type { AgentHono } from "./http/app.ts";
+import { imageBytesMax } from "./http/chunk-routes.ts";
+import { clusterApp, type VersionAnswer } from "./http/cluster-app.ts";
+import { healthApp, metricsApp } from "./http/probe-apps.ts";
+import { ActRunner } from "./mover/act-runner.ts";
+import { ByteBudget } from "./mover/byte-budget.ts";
+import { MapCache } from "./mover/map-cache.ts";
+import { NodePeers } from "./mover/node-peers.ts";
+import { StripeReader } from "./mover/stripe-reader.ts";
+import { agentMetrics } from "./observe/metrics.ts";
+import { PoolIdentities } from "./pools/identities.ts";
+import { poolOpener } from "./pools/open-pool.ts";
+import { PoolRegistry } from "./pools/pool-registry.ts";
+import type { BrainPort, Log } from "./ports.ts";
+import { WatchedTls, watchTls } from "./tls-reload.ts";
+
+export interface AgentParts {
+  clock: Clock;
+  prng: Prng;
+  log: Log;
+}
+
+export interface RunningAgent {
+  instanceUuid: string;
+  urls: { cluster: string; admin: string; metrics: string; health: string };
+  pools: PoolRegistry;
+  reader: StripeReader;
+  stop(): Promise<ShutdownStepResult[]>;
+}
+
+const adminBodyBytesMax = Number.MAX_SAFE_INTEGER;
+const probeBodyBytesMax = 64 * 1024;
+const poolsLookEveryMs = 1_000;
+/** A pool that takes longer to open (a big one without a snapshot, a disk that hangs) is awaited in the background. */
+const poolsOpenWaitMs = 30_000;
+
+/** Starts an agent; ready on return. Throws `FailedPrecondition` when another has the data folder, and whatever else is wrong with the flags. */
+export async function startAgent(config: AgentConfig, parts: AgentParts): Promise<RunningAgent> {
+  const shutdown = new ShutdownGroup("agent", parts.clock);
+  try {
+    return await start(config, parts, shutdown);
+  } catch (error) {
+    await shutdown.run();
+    throw error;
+  }
+}
+
+async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownGroup): Promise<RunningAgent> {
+  const { clock, prng, log } = parts;
+  const { nodeName } = config;
+  const instanceUuid = prng.uuid();
+  const fileSystem = systemFileSystem();
+  await takeDataDir(config.dataDir, fileSystem, shutdown);
+  const { codec, checksum, notes } = await selectCodec();
+  log.info({ codec: codec.description, checksum: checksum.description }, "codec in use");
+  for (const note of notes) log.warn({}, note);
+  const tls = {
+    cluster: new WatchedTls(config.clusterTls),
+    admin: new WatchedTls(config.adminTls),
+    peers: new WatchedTls(config.peerTls),
+  };
+  for (const one of Object.values(tls)) await one.look();
+
+  const pools = await openPools(config, { ...parts, fileSystem, checksum }, shutdown);
+  const brain = brainClient(config.brainUrl, () => tls.peers.material);
+  const budget = new ByteBudget(config.memoryBudgetBytes);
+  const peers = new NodePeers({ nodeName, pools, checksum, clock, tls: () => tls.peers.material });
+  const mover = { codec, checksum, plan: planRecovery, clock, log, peers };
+  const maps = new MapCache({ brain, clock, log });
+  const reader = new StripeReader(mover, { maps, budget });
+  const acts = new ActRunner({ ...mover, budget }, { brain, nodeName, instanceUuid });
+  const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
+  const core: Core = { config, parts, shutdown, tls, pools, brain, budget, maps, reader, acts, about };
+
+  const heartbeat = heartbeatOf(core, () => ({
+    clusterUrl: advertised(listeners.cluster, config.advertiseHost),
+    adminUrl: advertised(listeners.admin, config.advertiseHost),
+  }));
+  const listeners = listenAll(core, heartbeat);
+  watchTls(Object.values(tls), parts, shutdown);
+  shutdown.add("acts", 5_000, () => acts.shutdown());
+  heartbeat.start();
+  shutdown.add("heartbeat", 2_000, () => heartbeat.stop());
+
+  const urls = {
+    cluster: listeners.cluster.url,
+    admin: listeners.admin.url,
+    metrics: listeners.metrics.url,
+    health: listeners.health.url,
+  };
+  await announce(config, instanceUuid, urls, shutdown);
+  log.info({ ...urls, nodeName, instanceUuid, dataDir: config.dataDir }, "agent is ready");
+  return { instanceUuid, urls, pools, reader, stop: () => shutdown.run() };
+}
+
+/** What the listeners and the heartbeat are made of. */
+interface Core {
+  config: AgentConfig;
+  parts: AgentParts;
+  shutdown: ShutdownGroup;
+  tls: Record<"cluster" | "admin" | "peers", WatchedTls>;
+  pools: PoolRegistry;
+  brain: BrainPort;
+  budget: ByteBudget;
+  maps: MapCache;
+  reader: StripeReader;
+  acts: ActRunner;
+  about: VersionAnswer;
+}
+
+function heartbeatOf(core: Core, urls: () => Pick<Heartbeat, "clusterUrl" | "adminUrl">): HeartbeatLoop {
+  const { config, parts, brain, pools, acts, about } = core;
+  const { nodeName, instanceUuid, codec } = about;
+  return new HeartbeatLoop({
+    brain,
+    nodeName,
+    clock: parts.clock,
+    log: parts.log,
+    state: () => ({
+      protocolVersion,
+      version,
+      nodeName,
+      instanceUuid,
+      ...urls(),
+      labels: config.labels,
+      codec,
+      pools: pools.infos(),
+      acts: acts.progress(),
+    }),
+    onCluster: (clusterUuid) => pools.adopt(clusterUuid),
+  });
+}
+
+function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "health" | "cluster" | "admin", Listener> {
+  const { config, parts, pools, budget, maps, reader, acts, tls, about } = core;
+  const { clock, log } = parts;
+  const metrics = agentMetrics({
+    nodeName: about.nodeName,
+    codec: about.codec,
+    pools: () => pools.infos(),
+    stores: () => pools.stores(),
+    acts: () => acts,
+    reads: () => reader.counts,
+    memory: () => budget,
+    brainAnsweredMsAgo: () => heartbeat.answeredMsAgo,
+  });
+  const health = {
+    notReady: () => (pools.infos().some(({ state }) => state !== "Failed") ? [] : ["no pool can be read"]),
+    warnings: () => [
+      ...pools
+        .infos()
+        .filter(({ state }) => state !== "Online")
+        .map(({ poolName, state, reason = "" }) => `pool ${poolName} is ${state}: ${reason}`),
+      ...(heartbeat.failing === undefined ? [] : [`the brain does not take heartbeats: ${heartbeat.failing}`]),
+    ],
+  };
+  const app = (listener: string) => ({ listener, clock, log, metrics });
+  const listen = listenWith(parts, core.shutdown);
+  const probe = { bodyBytesMax: probeBodyBytesMax };
+  const clusterParts = { ...app("cluster"), pools, budget, acts, poolInfos: () => pools.infos(), version: about };
+  const adminParts = { ...app("admin"), acts, maps, reader, version: about };
+  return {
+    metrics: listen("metrics", config.metricsListen, metricsApp(app("metrics"), metrics.registry), probe),
+    health: listen("health", config.healthListen, healthApp(app("health"), health), probe),
+    cluster: listen("cluster", config.listen, clusterApp(clusterParts), {
+      bodyBytesMax: imageBytesMax,
+      tls: tls.cluster,
+    }),
+    admin: listen("admin", config.adminListen, adminApp(adminParts), {
+      bodyBytesMax: adminBodyBytesMax,
+      tls: tls.admin,
+    }),
+  };
+}
+
+async function announce(
+  config: AgentConfig,
+  instanceUuid: string,
+  urls: RunningAgent["urls"],
+  shutdown: ShutdownGroup,
+): Promise<void> {
+  await writeEndpoint(config.dataDir, {
+    pid: process.pid,
+    role: "agent",
+    version,
+    instanceUuid,
+    clusterUrl: urls.cluster,
+    adminUrl: urls.admin,
+    metricsUrl: urls.metrics,
+    healthUrl: urls.health,
+  });
+  shutdown.add("endpoint", 1_000, () => removeEndpoint(config.dataDir, instanceUuid));
+}
+
+function systemFileSystem(): FileSystem {
+  return nodeFileSystem({ flock: flockExclusive, dropCache: fadviseDontNeed });
+}
+
+async function takeDataDir(dataDir: string, fileSystem: FileSystem, shutdown: ShutdownGroup): Promise<void> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    throw new AppError("InvalidArgument", `--data-dir: ${dataDir} can't be made: ${error.code}`, { cause: error });
+  });
+  try {
+    const lock = await fileSystem.lock(join(dataDir, "LOCK"));
+    shutdown.add("lock", 1_000, () => lock.release());
+  } catch (error) {
+    if (!(error instanceof FileSystemError) || error.code !== "EWOULDBLOCK") throw error;
+    throw new AppError(
+      "FailedPrecondition",
+      `${dataDir}: another process uses this data folder; stop it, or give another --data-dir`,
+      { data: { field: "--data-dir", came: dataDir }, cause: error },
+    );
+  }
+}
+
+async function openPools(
+  config: AgentConfig,
+  parts: AgentParts & { fileSystem: FileSystem; checksum: Parameters<typeof poolOpener>[0]["checksum"] },
+  shutdown: ShutdownGroup,
+): Promise<PoolRegistry> {
+  const { clock, log } = parts;
+  const identities = new PoolIdentities(config.dataDir);
+  await identities.load();
+  const open = poolOpener({ ...parts, nodeName: config.nodeName, openDevice: openDirectFile });
+  const pools = new PoolRegistry({ nodeName: config.nodeName, specs: config.pools, open, identities, clock, log });
+  shutdown.add("pools", 30_000, () => pools.close());
+  const stop = new AbortController();
+  await Promise.race([pools.start(), clock.sleep(poolsOpenWaitMs, stop.signal).catch(() => undefined)]);
+  const maintaining = (async () => {
+    while (!stop.signal.aborted) {
+      await clock.sleep(poolsLookEveryMs, stop.signal).catch(() => undefined);
+      if (!stop.signal.aborted) await pools.maintain();
+    }
+  })();
+  shutdown.add("pools/maintenance", 5_000, () => {
+    stop.abort();
+    return maintaining;
+  });
+  return pools;
+}
+
+function listenWith({ clock, log }: AgentParts, shutdown: ShutdownGroup) {
+  return (
+    name: string,
+    address: ListenAddress,
+    app: AgentHono,
+    options: { bodyBytesMax: number; tls?: WatchedTls },
+  ): Listener => {
+    const { bodyBytesMax, tls } = options;
+    const listener = startListener({
+      name,
+      address,
+      tls: tls?.material,
+      tlsFlags:
+        name === "admin" ? "--tls-cert, --tls-key and --admin-client-ca" : "--tls-cert, --tls-key and --client-ca",
+      plainAllowed: tls === undefined,
+      bodyBytesMax,
+      clock,
+      handle: (request, context) => app.fetch(request, context),
+      onError: (error) => log.error({ listener: name, err: error }, "a request failed"),
+    });
+    if (tls !== undefined) tls.listener = listener;
+    shutdown.add(`http/${name}`, 5_000, () => listener.stop(3_000));
+    return listener;
+  };
+}
+
+function advertised(listener: Listener, host: string | undefined): string {
+  if (host === undefined) return listener.url;
+  const { protocol } = new URL(listener.url);
+  return `${protocol}//${host.includes(":") ? `[${host}]` : host}:${listener.port}`;
+}

@@ -1,0 +1,71 @@
+/**
+ * What a verb of the command line is: its words, arguments, options and examples as data (help and completion are made of them),
+ * and one function that runs it.
+ */
+import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import type { Output } from "./output.ts";
+import type { ParsedArguments } from "./parse.ts";
+
+export interface OptionSpec {
+  /** `flag` takes no value; `text-list` may be given several times; `bytes`, `duration`, `rate` and `count` are checked. */
+  kind: "flag" | "text" | "text-list" | "bytes" | "duration" | "rate" | "count" | "file" | "directory";
+  /** Name of the value in the help: `SIZE`. Not for flags. */
+  value?: string;
+  help: string;
+  /** Shown in the help; the verb applies it. */
+  defaultText?: string;
+  /** The values allowed, for help, completion and checking. */
+  choices?: readonly string[];
+  required?: boolean;
+}
+
+export interface ArgumentSpec {
+  name: string;
+  help: string;
+  required: boolean;
+  /** What completion offers. */
+  completes?: "volumes" | "stripes" | readonly string[];
+}
+
+export interface Command {
+  /** The words that call it: `["volume", "import"]`. */
+  path: readonly string[];
+  summary: string;
+  /** Longer text for `--help`: what happens, what is safe, what to do next. */
+  description?: string;
+  arguments: readonly ArgumentSpec[];
+  options: Readonly<Record<string, OptionSpec>>;
+  examples: readonly { command: string; text: string }[];
+  run(context: CommandContext, args: ParsedArguments): Promise<number>;
+}
+
+/** What the root entry knows and this package may not import. */
+export interface CliHost {
+  /** The command line that starts this very program: the compiled binary, or Bun and the source of the root entry. */
+  program: readonly string[];
+  env: Readonly<Record<string, string | undefined>>;
+  clock: Clock;
+  /** Which codec this machine has. Asked only when it is printed. */
+  codec: () => Promise<CodecDescription>;
+}
+
+export interface CodecDescription {
+  /** `isa-l 2.31.1`, `webassembly` */
+  description: string;
+  checksum: string;
+  /** Why it is not a faster one, if it is not. */
+  notes: readonly string[];
+}
+
+export interface CommandContext {
+  host: CliHost;
+  output: Output;
+  /** Aborts at SIGINT or SIGTERM: clean up and leave. */
+  signal: AbortSignal;
+  commands: readonly Command[];
+}
+
+/** Exit codes of every verb. */
+export const exitOk = 0;
+export const exitFailed = 1;
+export const exitUsage = 2;

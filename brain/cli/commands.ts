@@ -1,0 +1,45 @@
+/** Every verb, in the order of the help. */
+import type { Command } from "./command.ts";
+import { nodeList } from "./inventory/node-list.ts";
+import { poolList } from "./inventory/pool-list.ts";
+import { repairPause, repairResume, repairStatus } from "./maintain/repair.ts";
+import { scrub } from "./maintain/scrub.ts";
+import { stripeDescribe } from "./stripe/describe.ts";
+import { stripeList } from "./stripe/list.ts";
+import { certInit } from "./tools/cert.ts";
+import { completion } from "./tools/completion.ts";
+import { demo } from "./tools/demo.ts";
+import { help } from "./tools/help.ts";
+import { standalone } from "./tools/standalone.ts";
+import { versionCommand } from "./tools/version.ts";
+import { volumeCreate } from "./volume/create.ts";
+import { volumeDelete } from "./volume/delete.ts";
+import { volumeDescribe } from "./volume/describe.ts";
+import { volumeExport } from "./volume/export.ts";
+import { volumeImport } from "./volume/import.ts";
+import { volumeList } from "./volume/list.ts";
+import { volumeRecover } from "./volume/recover.ts";
+
+export const commands: readonly Command[] = [
+  demo,
+  standalone,
+  volumeCreate,
+  volumeImport,
+  volumeExport,
+  volumeList,
+  volumeDescribe,
+  volumeDelete,
+  volumeRecover,
+  nodeList,
+  poolList,
+  stripeList,
+  stripeDescribe,
+  scrub,
+  repairStatus,
+  repairPause,
+  repairResume,
+  certInit,
+  completion,
+  versionCommand,
+  help,
+];

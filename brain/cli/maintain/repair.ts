@@ -1,0 +1,98 @@
+/** `couchestor repair status`, `pause` and `resume` */
+import type { RepairStatus } from "@couchestor/common/api/admin.ts";
+import { type Command, type CommandContext, exitOk } from "../command.ts";
+import { connectBrain } from "../connect.ts";
+import { brainOptions } from "../global-options.ts";
+import { secondsText } from "../progress.ts";
+import { countText, shareText, sizeText } from "../text.ts";
+
+const blockedShownMax = 10;
+
+export const repairStatus: Command = {
+  path: ["repair", "status"],
+  summary: "Show what is being rebuilt, how fast, and until when",
+  arguments: [],
+  options: {
+    wait: { kind: "flag", help: "Wait until nothing is left to rebuild, with a progress bar" },
+    ...brainOptions,
+  },
+  examples: [{ command: "couchestor repair status --wait --data-dir ./data", text: "watch a rebuild" }],
+  async run(context, args) {
+    const { output } = context;
+    const client = await connectBrain(context, args);
+    let status = await client.repair();
+    if (args.flag("wait")) {
+      const bar = output.progress({ label: "repair", total: 0, unit: "stripes" });
+      while (status.queued + status.running + status.waiting.length > 0 && !status.paused) {
+        bar.update(status.stripesDone, { total: status.stripesTotal, etaSeconds: status.etaSeconds });
+        await context.host.clock.sleep(250, context.signal);
+        status = await client.repair();
+      }
+      bar.stop({ remove: true });
+    }
+    output.result(status, () => show(output, status));
+    return exitOk;
+  },
+};
+
+export const repairPause: Command = {
+  path: ["repair", "pause"],
+  summary: "Begin no more rebuilds; those under way end",
+  arguments: [],
+  options: brainOptions,
+  examples: [{ command: "couchestor repair pause --data-dir ./data", text: "before planned work on many nodes" }],
+  run: (context, args) => setPaused(context, args, true),
+};
+
+export const repairResume: Command = {
+  path: ["repair", "resume"],
+  summary: "Rebuild again",
+  arguments: [],
+  options: brainOptions,
+  examples: [{ command: "couchestor repair resume --data-dir ./data", text: "after it" }],
+  run: (context, args) => setPaused(context, args, false),
+};
+
+async function setPaused(
+  context: CommandContext,
+  args: Parameters<Command["run"]>[1],
+  paused: boolean,
+): Promise<number> {
+  const client = await connectBrain(context, args);
+  await (paused ? client.pauseRepair() : client.resumeRepair());
+  const status = await client.repair();
+  context.output.result(status, () => context.output.line(status.paused ? "repair is paused" : "repair goes on"));
+  return exitOk;
+}
+
+function show(output: CommandContext["output"], status: RepairStatus): void {
+  const idle = status.queued === 0 && status.running === 0;
+  const state = status.paused ? output.paint("paused", "warn") : idle ? "nothing to rebuild" : "rebuilding";
+  output.line(
+    `repair   ${state}; ${countText(status.queued, "run")} queued, ${status.running} under way, ${status.blocked.length} blocked`,
+  );
+  if (status.stripesTotal > 0) {
+    const eta = status.etaSeconds === undefined || idle ? "" : `, ETA ${secondsText(status.etaSeconds)}`;
+    output.line(
+      `wave     ${status.stripesDone} of ${status.stripesTotal} stripes (${shareText(status.stripesDone, status.stripesTotal)}), ` +
+        `${sizeText(status.bytesMoved)} moved, ${sizeText(Math.round(status.bytesPerSecond))}/s${eta}`,
+    );
+  }
+  const spare = Object.entries(status.spare).sort(([a], [b]) => Number(a) - Number(b));
+  if (spare.length > 0) {
+    output.table(
+      ["further losses that can be borne", "runs"],
+      spare.map(([losses, runs]) => [Number(losses) < 0 ? "too much is lost" : losses, `${runs}`]),
+      { right: [1] },
+    );
+  }
+  for (const node of status.waiting) {
+    output.line(
+      `${node.nodeName} is away; its shards are rebuilt elsewhere in ${secondsText(node.repairInSeconds)} unless it returns`,
+    );
+  }
+  for (const { stripe, reason } of status.blocked.slice(0, blockedShownMax))
+    output.line(output.paint(`${stripe}: ${reason}`, "warn"));
+  const more = status.blocked.length - blockedShownMax;
+  if (more > 0) output.line(`and ${more} more; see --json`);
+}

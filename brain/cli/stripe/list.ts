@@ -1,0 +1,69 @@
+/** `couchestor stripe list` */
+import type { StripeView } from "@couchestor/common/api/admin.ts";
+import { formatCode } from "@couchestor/common/code/code.ts";
+import { type Command, exitOk } from "../command.ts";
+import { connectBrain } from "../connect.ts";
+import { brainOptions } from "../global-options.ts";
+import { paintState } from "../output.ts";
+import { UsageError } from "../parse.ts";
+
+const states = ["Unwritten", "Healthy", "Degraded", "Unrecoverable"] as const;
+
+export const stripeList: Command = {
+  path: ["stripe", "list"],
+  summary: "List runs of stripes: state, and which shards are missing where",
+  arguments: [{ name: "VOLUME", help: "Only this volume", required: false, completes: "volumes" }],
+  options: {
+    state: { kind: "text", value: "STATE", help: "Only runs in this state", choices: states },
+    "not-healthy": { kind: "flag", help: "Only runs that are Degraded or Unrecoverable" },
+    ...brainOptions,
+  },
+  examples: [
+    { command: "couchestor stripe list photos --data-dir ./data", text: "the runs of one volume" },
+    {
+      command: "couchestor stripe list --state Unrecoverable --json --data-dir ./data",
+      text: "what is lost, for scripts",
+    },
+  ],
+  async run(context, args) {
+    const { output } = context;
+    const state = args.text("state");
+    if (state !== undefined && args.flag("not-healthy")) {
+      throw new UsageError("--state and --not-healthy exclude each other", stripeList);
+    }
+    const client = await connectBrain(context, args);
+    const only = args.optionalArgument("VOLUME");
+    const volumes = only === undefined ? (await client.volumes()).map((volume) => volume.name) : [only];
+    const all: StripeView[] = [];
+    for (const volume of volumes) all.push(...(await client.stripes(volume)));
+    const stripes = all.filter((stripe) =>
+      args.flag("not-healthy")
+        ? stripe.state === "Degraded" || stripe.state === "Unrecoverable"
+        : state === undefined || stripe.state === state,
+    );
+    output.result({ stripes }, () => {
+      if (stripes.length === 0) return output.line(all.length === 0 ? "no stripes" : "none of them");
+      output.table(
+        ["run", "stripes", "state", "code", "gen", "placement", "missing"],
+        stripes.map((stripe) => [
+          stripe.name,
+          `${stripe.firstStripe}–${stripe.firstStripe + stripe.stripeCount - 1}`,
+          paintState(output, stripe.state),
+          formatCode(stripe.code),
+          `${stripe.generation}`,
+          `v${stripe.placementVersion}`,
+          missingText(stripe),
+        ]),
+        { right: [1, 4] },
+      );
+    });
+    return exitOk;
+  },
+};
+
+/** `#1 node-2/a, #4 node-5/b` */
+export function missingText(stripe: StripeView): string {
+  const text = stripe.missing.map((m) => `#${m.shardIndex} ${m.nodeName}/${m.poolName}`).join(", ");
+  const single = stripe.exceptions > 0 ? `${stripe.exceptions} single chunks elsewhere` : "";
+  return [text, single].filter((part) => part !== "").join("; ") || "-";
+}

@@ -1,0 +1,165 @@
+/** The brain's flags. All problems are told at once. */
+import { parseArgs } from "node:util";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { type ListenAddress, parseListenAddress } from "@couchestor/common/http/listener.ts";
+import { type LogFormat, type LogLevel, logFormatSchema, logLevelSchema } from "@couchestor/common/observe/logger.ts";
+import type { TlsFiles } from "@couchestor/common/tls/material.ts";
+import { parseDuration } from "@couchestor/common/units/duration.ts";
+import { parseRate } from "@couchestor/common/units/rate.ts";
+import type { BrainOptions } from "./brain.ts";
+
+export interface BrainConfig {
+  dataDir: string;
+  listen: ListenAddress;
+  adminListen: ListenAddress;
+  metricsListen: ListenAddress;
+  healthListen: ListenAddress;
+  options: BrainOptions;
+  logFormat: LogFormat;
+  logLevel: LogLevel;
+  /** Of the cluster listener; its CAs are the agents'. */
+  clusterTls: TlsFiles | undefined;
+  /** Of the admin listener; its CAs are the administrators'. */
+  adminTls: TlsFiles | undefined;
+  /** For calls to agents; its CAs are theirs. */
+  peerTls: TlsFiles | undefined;
+}
+
+const text = { type: "string" } as const;
+const flags = {
+  "data-dir": text,
+  listen: { ...text, default: "127.0.0.1:0" },
+  "admin-listen": { ...text, default: "127.0.0.1:0" },
+  "metrics-listen": { ...text, default: "127.0.0.1:8080" },
+  "health-listen": { ...text, default: "127.0.0.1:8081" },
+  "heartbeat-every": { ...text, default: "1s" },
+  "offline-after": { ...text, default: "4s" },
+  "repair-after": { ...text, default: "10m" },
+  "repair-rate": text,
+  "repair-concurrency": { ...text, default: "2" },
+  "mass-failure-percent": { ...text, default: "34" },
+  "scrub-every": { ...text, default: "7d" },
+  "scrub-concurrency": { ...text, default: "2" },
+  "sweep-every": { ...text, default: "1d" },
+  "sweep-delay": { ...text, default: "30s" },
+  "tls-cert": text,
+  "tls-key": text,
+  "agent-ca": { ...text, multiple: true },
+  "admin-client-ca": { ...text, multiple: true },
+  "peer-ca": { ...text, multiple: true },
+  "log-format": { ...text, default: "text" },
+  "log-level": { ...text, default: "info" },
+} as const;
+
+export const brainUsage = `couchestor brain --data-dir DIR [flags]
+
+  --data-dir DIR            where the database is kept (required; one brain at a time)
+  --listen HOST:PORT        for agents (127.0.0.1:0)
+  --admin-listen HOST:PORT  for the command line (127.0.0.1:0)
+  --metrics-listen, --health-listen HOST:PORT   (127.0.0.1:8080, 127.0.0.1:8081)
+  --heartbeat-every 1s  --offline-after 4s      when an agent counts as gone
+  --repair-after 10m        when the shards of an offline node are put elsewhere
+  --repair-rate RATE        limit of all repairs together, such as 200MiB/s (no limit)
+  --repair-concurrency 2    runs repaired at once
+  --mass-failure-percent 34 above this share of offline nodes only runs that can lose nothing more are repaired; 100: never hold back
+  --scrub-every 7d          every run is checked this often (0s: never)   --scrub-concurrency 2
+  --sweep-every 1d          every pool is searched for garbage this often; --sweep-delay 30s after it came back
+  --tls-cert FILE --tls-key FILE --agent-ca FILE… --admin-client-ca FILE… --peer-ca FILE…   required off loopback
+  --log-format text|json    --log-level info`;
+
+/** Parses the flags. Throws one `InvalidArgument` that lists every problem. */
+export function parseBrainConfig(argv: readonly string[]): BrainConfig {
+  const problems: string[] = [];
+  const values = flagValues(argv, problems);
+  const take = <T>(read: () => T, fallback: T): T => {
+    try {
+      return read();
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+      return fallback;
+    }
+  };
+  const address = (flag: "listen" | "admin-listen" | "metrics-listen" | "health-listen") =>
+    take(() => parseListenAddress(values[flag] ?? "", `--${flag}`), { hostname: "", port: 0 });
+  const duration = (flag: keyof typeof flags, minMs: number, maxMs = 365 * 86_400_000) =>
+    take(() => within(`--${flag}`, parseDuration(String(values[flag]), `--${flag}`), minMs, maxMs, "ms"), minMs);
+  const count = (flag: keyof typeof flags, min: number, max: number) =>
+    take(() => within(`--${flag}`, Number(values[flag]), min, max, ""), min);
+  const dataDir = values["data-dir"] ?? "";
+  if (dataDir === "") problems.push("--data-dir: got nothing, allowed is a folder for the brain's database");
+  const heartbeatEveryMs = duration("heartbeat-every", 50, 60_000);
+  const offlineAfterMs = duration("offline-after", 100, 3_600_000);
+  if (offlineAfterMs < 2 * heartbeatEveryMs) problems.push("--offline-after: must be at least twice --heartbeat-every");
+  const rate = values["repair-rate"];
+  const config: BrainConfig = {
+    dataDir,
+    listen: address("listen"),
+    adminListen: address("admin-listen"),
+    metricsListen: address("metrics-listen"),
+    healthListen: address("health-listen"),
+    options: {
+      heartbeatEveryMs,
+      offlineAfterMs,
+      repairAfterMs: duration("repair-after", 0),
+      repair: {
+        concurrency: count("repair-concurrency", 1, 256),
+        bytesPerSecondMax: rate === undefined ? undefined : take(() => parseRate(rate, "--repair-rate"), undefined),
+        massFailureShare: count("mass-failure-percent", 1, 100) / 100,
+      },
+      scrub: {
+        concurrency: count("scrub-concurrency", 1, 256),
+        everyMs: duration("scrub-every", 0),
+        lookEveryMs: 60_000,
+      },
+      sweep: { everyMs: duration("sweep-every", 1000), delayMs: duration("sweep-delay", 0) },
+    },
+    logFormat: take(
+      () =>
+        logFormatSchema.parse(values["log-format"], {
+          error: () => `--log-format: got "${values["log-format"]}", allowed is text or json`,
+        }),
+      "text",
+    ),
+    logLevel: take(
+      () => logLevelSchema.parse(values["log-level"], { error: () => `--log-level: got "${values["log-level"]}"` }),
+      "info",
+    ),
+    clusterTls: tlsOf(values, "agent-ca", problems),
+    adminTls: tlsOf(values, "admin-client-ca", problems),
+    peerTls: tlsOf(values, "peer-ca", problems),
+  };
+  if (problems.length === 0) return config;
+  throw new AppError("InvalidArgument", `brain: ${problems.join("\n  ")}`, { data: { problems } });
+}
+
+type Values = { [K in keyof typeof flags]?: string | undefined } & Partial<
+  Record<"agent-ca" | "admin-client-ca" | "peer-ca", string[]>
+>;
+
+function flagValues(argv: readonly string[], problems: string[]): Values {
+  try {
+    return parseArgs({ args: [...argv], options: flags, strict: true, allowPositionals: false }).values as Values;
+  } catch (error) {
+    problems.push(error instanceof Error ? error.message : String(error));
+    return parseArgs({ args: [...argv], options: flags, strict: false }).values as Values;
+  }
+}
+
+function tlsOf(
+  values: Values,
+  caFlag: "agent-ca" | "admin-client-ca" | "peer-ca",
+  problems: string[],
+): TlsFiles | undefined {
+  const cert = values["tls-cert"];
+  const key = values["tls-key"];
+  const ca = values[caFlag] as string[] | undefined;
+  if (cert === undefined && key === undefined && ca === undefined) return undefined;
+  if (cert !== undefined && key !== undefined && ca !== undefined) return { certFile: cert, keyFile: key, caFiles: ca };
+  problems.push(`TLS needs --tls-cert, --tls-key and --${caFlag} together`);
+  return undefined;
+}
+
+function within(flag: string, got: number, min: number, max: number, unit: string): number {
+  if (Number.isFinite(got) && got >= min && got <= max) return got;
+  throw new AppError("InvalidArgument", `${flag}: got ${got}${unit}, allowed is ${min}${unit} … ${max}${unit}`);
+}

@@ -1,0 +1,234 @@
+/**
+ * Asynchronous I/O by libaio: up to `depthMax` operations at the kernel at once, the others wait in line. The kernel counts completions in an
+ * event file; a read of it blocks in a thread of Bun's pool while anything is under way, so nothing is ever polled.
+ */
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { errnoError } from "../core/errno.ts";
+import { type LibraryName, loadLibrary } from "../core/load.ts";
+import { AddressArray, addressOf } from "../core/memory.ts";
+import { StructArray } from "../core/struct.ts";
+import { type CompletionQueue, eventHub } from "./event-hub.ts";
+import { flagEventFile, iocbLayout, ioEventLayout, opcodeRead, opcodeWrite } from "./structs.ts";
+
+export const aioLibrary: LibraryName = {
+  name: "libaio",
+  sonames: ["libaio.so.1", "libaio.so.1t64"],
+  environmentVariable: "COUCHESTOR_LIBAIO",
+};
+
+const signatures = {
+  io_setup: { args: ["i32", "ptr"], returns: "i32" },
+  io_destroy: { args: ["u64"], returns: "i32" },
+  io_submit: { args: ["u64", "i64", "ptr"], returns: "i32" },
+  io_getevents: { args: ["u64", "i64", "i64", "ptr", "ptr"], returns: "i32" },
+} as const;
+
+type AioSymbols = NonNullable<ReturnType<typeof loadLibrary<typeof signatures>>["library"]>["symbols"];
+
+export const depthLimit = 1024;
+/** Operations in line behind those at the kernel; more is a caller without backpressure. */
+export const waitingMax = 65_536;
+const tryAgain = 11; // EAGAIN
+
+interface Operation {
+  readonly opcode: number;
+  readonly fd: number;
+  readonly path: string;
+  readonly buffer: Uint8Array;
+  readonly offset: number;
+  readonly resolve: (bytes: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+let opened: AioSymbols | undefined;
+
+function symbols(): AioSymbols {
+  if (!opened) {
+    const { library, notes } = loadLibrary(aioLibrary, signatures);
+    if (!library)
+      throw new AppError(
+        "FailedPrecondition",
+        `asynchronous I/O needs libaio, which could not be used: ${notes.join("; ")}`,
+      );
+    opened = library.symbols;
+  }
+  return opened;
+}
+
+/** Whether libaio can be opened here, and if not, why. */
+export function aioAvailable(): { available: boolean; why: string } {
+  try {
+    symbols();
+    return { available: true, why: "" };
+  } catch (error) {
+    return { available: false, why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+export class AioQueue implements CompletionQueue {
+  readonly depthMax: number;
+  readonly #symbols: AioSymbols;
+  readonly #context: bigint;
+  readonly #eventFile: number;
+  readonly #blocks: StructArray<keyof typeof iocbLayout.fields>;
+  readonly #events: StructArray<keyof typeof ioEventLayout.fields>;
+  readonly #submission: AddressArray;
+  /** The operation in each slot: also what keeps its buffer alive while the kernel has the address. */
+  readonly #slots: (Operation | undefined)[];
+  readonly #free: number[];
+  #waiting: Operation[] = [];
+  #waitingFrom = 0;
+  #pumpScheduled = false;
+  #closing: { promise: Promise<void>; resolve: () => void } | undefined;
+
+  constructor(depthMax: number) {
+    if (!Number.isInteger(depthMax) || depthMax < 1 || depthMax > depthLimit) {
+      throw new AppError("InvalidArgument", `depthMax: got ${depthMax}; allowed: 1 to ${depthLimit}`, {
+        data: { field: "depthMax", got: depthMax },
+      });
+    }
+    this.depthMax = depthMax;
+    this.#symbols = symbols();
+    const context = new BigUint64Array(1);
+    const result = this.#symbols.io_setup(depthMax, context);
+    if (result < 0) throw errnoError(-result, "io_setup", `depth ${depthMax} (see /proc/sys/fs/aio-max-nr)`);
+    this.#context = context[0] as bigint;
+    this.#eventFile = eventHub().eventFile;
+    this.#blocks = new StructArray(iocbLayout, depthMax);
+    this.#events = new StructArray(ioEventLayout, depthMax);
+    this.#submission = new AddressArray(depthMax);
+    this.#slots = new Array(depthMax).fill(undefined);
+    this.#free = Array.from({ length: depthMax }, (_, i) => depthMax - 1 - i);
+  }
+
+  /** Operations at the kernel now. */
+  get inFlight(): number {
+    return this.depthMax - this.#free.length;
+  }
+
+  /**
+   * Reads or writes `buffer` at `offset` of an open file. Resolves with the bytes done, which may be fewer; rejects with a `FileSystemError`.
+   * The buffer belongs to the kernel until then.
+   */
+  submit(kind: "read" | "write", fd: number, path: string, buffer: Uint8Array, offset: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing) return reject(errnoError(9, kind, `${path} (closed)`));
+      if (this.#waiting.length - this.#waitingFrom >= waitingMax) return reject(errnoError(tryAgain, kind, path));
+      this.#waiting.push({
+        opcode: kind === "read" ? opcodeRead : opcodeWrite,
+        fd,
+        path,
+        buffer,
+        offset,
+        resolve,
+        reject,
+      });
+      if (this.#pumpScheduled) return;
+      // At the end of this turn, so that what is asked for together is submitted together.
+      this.#pumpScheduled = true;
+      queueMicrotask(() => {
+        this.#pumpScheduled = false;
+        this.#pump();
+      });
+    });
+  }
+
+  /** Waits for everything submitted, then gives the context back. */
+  close(): Promise<void> {
+    if (!this.#closing) {
+      let resolve = () => {};
+      const promise = new Promise<void>((done) => {
+        resolve = done;
+      });
+      this.#closing = { promise, resolve };
+      if (!this.#pumpScheduled) this.#finishIfIdle();
+    }
+    return this.#closing.promise;
+  }
+
+  #finishIfIdle(): void {
+    if (!this.#closing || this.inFlight > 0 || this.#waiting.length > this.#waitingFrom) return;
+    const { resolve } = this.#closing;
+    this.#symbols.io_destroy(this.#context);
+    resolve();
+  }
+
+  /** Fills the free slots from the line and submits them in one call. */
+  #pump(): void {
+    const filled: number[] = [];
+    while (this.#free.length > 0 && this.#waitingFrom < this.#waiting.length) {
+      const slot = this.#free.pop() as number;
+      this.#fill(slot, this.#waiting[this.#waitingFrom++] as Operation);
+      this.#submission.setAddress(filled.length, addressOf(this.#blocks.bytes) + slot * iocbLayout.sizeBytes);
+      filled.push(slot);
+    }
+    if (this.#waitingFrom === this.#waiting.length || this.#waitingFrom > 1024) {
+      this.#waiting = this.#waiting.slice(this.#waitingFrom);
+      this.#waitingFrom = 0;
+    }
+    this.#submitFilled(filled);
+    if (this.inFlight > 0) eventHub().watch(this);
+    else this.#finishIfIdle();
+  }
+
+  #fill(slot: number, operation: Operation): void {
+    const blocks = this.#blocks;
+    this.#slots[slot] = operation;
+    blocks.set(slot, "aio_data", slot);
+    blocks.set(slot, "aio_key", 0);
+    blocks.set(slot, "aio_rw_flags", 0);
+    blocks.set(slot, "aio_lio_opcode", operation.opcode);
+    blocks.set(slot, "aio_fildes", operation.fd);
+    blocks.set(slot, "aio_buf", addressOf(operation.buffer));
+    blocks.set(slot, "aio_nbytes", operation.buffer.length);
+    blocks.set(slot, "aio_offset", operation.offset);
+    blocks.set(slot, "aio_flags", flagEventFile);
+    blocks.set(slot, "aio_resfd", this.#eventFile);
+  }
+
+  #submitFilled(filled: readonly number[]): void {
+    for (let from = 0; from < filled.length; ) {
+      const address = this.#submission.address + from * 8;
+      const result = this.#symbols.io_submit(this.#context, filled.length - from, address as never);
+      if (result > 0) {
+        from += result;
+      } else if (result === -tryAgain && this.inFlight > filled.length - from) {
+        // The kernel has no room at the moment; what it is doing will make some.
+        const back = filled.slice(from).map((slot) => this.#take(slot));
+        this.#waiting = [...back, ...this.#waiting.slice(this.#waitingFrom)];
+        this.#waitingFrom = 0;
+        return;
+      } else {
+        // The kernel refuses the first of the rest; those behind it may be fine.
+        const operation = this.#take(filled[from++] as number);
+        operation.reject(errnoError(-result, operation.opcode === opcodeRead ? "read" : "write", operation.path));
+      }
+    }
+  }
+
+  #take(slot: number): Operation {
+    const operation = this.#slots[slot] as Operation;
+    this.#slots[slot] = undefined;
+    this.#free.push(slot);
+    return operation;
+  }
+
+  /** Called by the hub. */
+  reap(): void {
+    this.#takeFinished();
+    this.#pump();
+  }
+
+  #takeFinished(): void {
+    for (;;) {
+      const count = this.#symbols.io_getevents(this.#context, 0, this.depthMax, this.#events.bytes, null);
+      for (let i = 0; i < count; i++) {
+        const operation = this.#take(this.#events.get(i, "data"));
+        const result = this.#events.get(i, "res");
+        if (result >= 0) operation.resolve(result);
+        else operation.reject(errnoError(-result, operation.opcode === opcodeRead ? "read" : "write", operation.path));
+      }
+      if (count < this.depthMax) return;
+    }
+  }
+}

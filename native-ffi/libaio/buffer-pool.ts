@@ -1,0 +1,37 @@
+/** Aligned buffers of one size, reused; at most `buffersMax` exist, and whoever comes when all are out waits for one. */
+import { alignedBytes } from "../core/memory.ts";
+
+export class BufferPool {
+  readonly bufferBytes: number;
+  readonly #buffersMax: number;
+  readonly #idle: Uint8Array[] = [];
+  readonly #waiting: ((buffer: Uint8Array) => void)[] = [];
+  #made = 0;
+
+  constructor(bufferBytes: number, buffersMax: number) {
+    this.bufferBytes = bufferBytes;
+    this.#buffersMax = buffersMax;
+  }
+
+  /** Runs `use` with a buffer of whatever content, and takes it back afterwards. */
+  async with<Result>(use: (buffer: Uint8Array) => Promise<Result>): Promise<Result> {
+    const buffer = await this.#take();
+    try {
+      return await use(buffer);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next(buffer);
+      else this.#idle.push(buffer);
+    }
+  }
+
+  async #take(): Promise<Uint8Array> {
+    const idle = this.#idle.pop();
+    if (idle) return idle;
+    if (this.#made < this.#buffersMax) {
+      this.#made++;
+      return alignedBytes(this.bufferBytes);
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+}
