@@ -181,6 +181,17 @@ export class ControlPlane implements AsyncDisposable {
     this.#apiServer?.signal("SIGCONT");
   }
 
+  /** Drops all revisions but the newest from etcd, as the API server does with those older than minutes. */
+  async compact(): Promise<void> {
+    const post = async (path: string, body: unknown) => {
+      const response = await fetch(`${this.#etcdUrl()}/v3/${path}`, { method: "POST", body: JSON.stringify(body) });
+      if (!response.ok) throw new Error(`etcd ${path}: ${response.status} ${await response.text()}`);
+      return (await response.json()) as { header: { revision: string } };
+    };
+    const { header } = await post("maintenance/status", {});
+    await post("kv/compaction", { revision: header.revision, physical: true });
+  }
+
   /** Stops everything and removes the folder. */
   async stop(): Promise<void> {
     this.resumeApiServer();
