@@ -12,8 +12,18 @@ export function assetsDirectory(env: Record<string, string | undefined> = proces
   return join(cache, "couchestor", "envtest", kubernetesVersion);
 }
 
-/** Why tests with a real control plane can't run here, in one plain line; undefined if they can. */
+/**
+ * Why tests with a real control plane can't run here, in one plain line; undefined if they can. With COUCHESTOR_E2E set they must: then what
+ * is missing is thrown.
+ */
 export function controlPlaneMissing(programs: readonly string[] = ["etcd", "kube-apiserver"]): string | undefined {
+  const missing = missingPrograms(programs);
+  if (missing !== undefined && process.env["COUCHESTOR_E2E"]) throw new Error(missing);
+  return missing;
+}
+
+/** The same, without a word about whether it matters. */
+export function missingPrograms(programs: readonly string[]): string | undefined {
   if (Bun.which("setpriv") === null) return "no setpriv (util-linux), which ends programs together with the tests";
   const folder = assetsDirectory();
   const missing = programs.filter((program) => !isExecutable(join(folder, program)));

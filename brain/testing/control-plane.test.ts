@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { startControlPlane } from "./control-plane.ts";
-import { assetsDirectory, controlPlaneMissing } from "./control-plane-binaries.ts";
+import { assetsDirectory, controlPlaneMissing, missingPrograms } from "./control-plane-binaries.ts";
 import { until } from "./processes.ts";
 
 const missing = controlPlaneMissing();
@@ -59,7 +59,7 @@ describe.skipIf(missing !== undefined)("control plane fixture", () => {
 });
 
 test("a missing program is named with where it was looked for and how to get it", () => {
-  expect(controlPlaneMissing(["no-such-program"])).toBe(
+  expect(missingPrograms(["no-such-program"])).toBe(
     `no no-such-program in ${assetsDirectory()}: \`make envtest\` builds a control plane`,
   );
 });
