@@ -13,7 +13,7 @@ export interface Selection {
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Limit of one attempt. */
-  timeoutMs?: number;
+  timeoutMs?: number | (() => number);
   attemptsMax?: number;
   /** Called right before the request leaves: a leader's check that it still is one. */
   before?: (() => void) | undefined;

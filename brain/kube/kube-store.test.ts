@@ -59,12 +59,29 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
         client: testClient(plane),
         clock: systemClock,
         prng: seededPrng(2),
-        beforeWrite: () => {
-          throw new Error("not the leader");
+        guard: {
+          assertLeader: () => {
+            throw new Error("not the leader");
+          },
+          remainingMs: () => 1_000,
         },
       });
       await expect(guarded.create(storageNodeKind, nodeObject("forbidden"))).rejects.toThrow("not the leader");
       expect(await guarded.get(storageNodeKind, "forbidden")).toBeUndefined();
+    });
+
+    test("a write is given up when the time of the leader who sent it is over", async () => {
+      store = open();
+      const guard = { assertLeader: () => undefined, remainingMs: () => 300 };
+      const guarded = new KubeStore({ client: testClient(plane), clock: systemClock, prng: seededPrng(2), guard });
+      plane.pauseApiServer();
+      try {
+        const startMs = systemClock.monotonicMs();
+        await expectCode(guarded.create(storageNodeKind, nodeObject("late")), "Timeout");
+        expect(systemClock.monotonicMs() - startMs).toBeLessThan(3_000);
+      } finally {
+        plane.resumeApiServer();
+      }
     });
 
     test("a status given at creation does not overwrite one that somebody set meanwhile", async () => {

@@ -17,11 +17,18 @@ import type { ListResult, ResourceStore, WatchEvent } from "../store/ports.ts";
 import type { CallOptions, KubeClient } from "./client.ts";
 import type { KubeObject, ObjectType } from "./objects.ts";
 import { isExpired } from "./status-error.ts";
+import { transportLimits } from "./transport.ts";
 import { followChanges, type WatchDeps, type WatchLimits } from "./watch.ts";
 
+/** What must hold for a write to leave, and how long it may take: a leader's `Leadership`. */
+export interface WriteGuard {
+  assertLeader(): void;
+  remainingMs(): number;
+}
+
 export interface KubeStoreDeps extends WatchDeps {
-  /** Called right before each write leaves, and may throw: a leader's check that it still is one. */
-  beforeWrite?: () => void;
+  /** Asked right before each write leaves. Without one nobody has to be the leader. */
+  guard?: WriteGuard;
   watchLimits?: Partial<WatchLimits>;
 }
 
@@ -152,7 +159,11 @@ export class KubeStore implements ResourceStore {
   }
 
   #writing(): CallOptions {
-    return { signal: this.#closed.signal, before: this.#deps.beforeWrite };
+    const { guard } = this.#deps;
+    if (guard === undefined) return { signal: this.#closed.signal };
+    // Nothing of ours is under way when another may begin.
+    const timeoutMs = () => Math.max(1, Math.min(transportLimits.timeoutMs, guard.remainingMs()));
+    return { signal: this.#closed.signal, before: () => guard.assertLeader(), timeoutMs };
   }
 }
 

@@ -22,8 +22,8 @@ export interface KubeRequest {
   /** Of the body; `application/json` unless told otherwise. */
   contentType?: string;
   signal?: AbortSignal | undefined;
-  /** Limit of one attempt; `limits.timeoutMs` unless told otherwise. */
-  timeoutMs?: number;
+  /** Limit of one attempt, asked anew for each; `limits.timeoutMs` unless told otherwise. */
+  timeoutMs?: number | (() => number);
   /** Attempts in all; `limits.attemptsMax` unless told otherwise. */
   attemptsMax?: number;
   /** Called right before each attempt leaves: throws if it must not any more. */
@@ -116,7 +116,8 @@ export class KubeTransport {
 
   async #attempt<T>(request: KubeRequest): Promise<T> {
     const startMs = this.#deps.clock.monotonicMs();
-    const timeoutMs = request.timeoutMs ?? this.#limits.timeoutMs;
+    const wanted = typeof request.timeoutMs === "function" ? request.timeoutMs() : request.timeoutMs;
+    const timeoutMs = wanted ?? this.#limits.timeoutMs;
     const ended = new AbortController();
     const cancel = this.#deps.clock.after(timeoutMs, () => ended.abort(new DOMException("too late", "TimeoutError")));
     const abort = () => ended.abort(request.signal?.reason);

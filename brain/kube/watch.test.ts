@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { silentLogger } from "@couchestor/common/observe/logger.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { seededPrng, systemPrng } from "@couchestor/common/runtime/prng.ts";
 import { expectCode } from "../store/conformance-objects.ts";
-import { type ControlPlane, startControlPlane } from "../testing/control-plane.ts";
+import { type ControlPlane, sharedControlPlane } from "../testing/control-plane.ts";
 import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
 import { testClient } from "../testing/kube-fixture.ts";
 import { until } from "../testing/processes.ts";
@@ -24,12 +24,10 @@ const idleSeconds = Number(process.env["WATCH_IDLE_SECONDS"] ?? 2);
 describe.skipIf(missing !== undefined)("on a real API server", () => {
   let plane: ControlPlane;
   let client: KubeClient;
-  // Its own, because it is stopped, paused and restarted here.
   beforeAll(async () => {
-    plane = await startControlPlane({ users: [{ name: "watcher" }] });
+    plane = await sharedControlPlane();
     client = testClient(plane);
   }, 60_000);
-  afterAll(() => plane?.stop());
 
   const create = (name: string, data: Record<string, string> = {}, labels: Record<string, string> = {}) =>
     client.create<ConfigMap>(type, {

@@ -52,10 +52,10 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   }
 }
 
-/** The one that all test files of a process share, with the users `brain` and `nobody`. It ends with the process. */
+/** The one that all test files of a process share, with the users `brain`, `nobody` and `watcher`. It ends with the process. */
 export function sharedControlPlane(): Promise<ControlPlane> {
   const holder = globalThis as { [sharedKey]?: Promise<ControlPlane> };
-  holder[sharedKey] ??= startControlPlane({ users: [{ name: "brain" }, { name: "nobody" }] });
+  holder[sharedKey] ??= startControlPlane({ users: ["brain", "nobody", "watcher"].map((name) => ({ name })) });
   return holder[sharedKey];
 }
 const sharedKey = Symbol.for("couchestor.test.control-plane");
