@@ -41,7 +41,7 @@ const journalConfigSchema = z.object({
 const rule = (field: string, condition: string, allowed: string, got?: string) => ({
   rule: condition,
   message: `${field}: allowed is ${allowed}`,
-  ...(got === undefined ? {} : { messageExpression: `'${field}: got ' + string(${got}) + ', allowed is ${allowed}'` }),
+  ...(got === undefined ? {} : { messageExpression: `'${field}: got %s, allowed is ${allowed}'.format([${got}])` }),
   fieldPath: `.${field}`,
 });
 

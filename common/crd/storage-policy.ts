@@ -79,7 +79,7 @@ export const storagePolicySpecSchema = z
         rule: "self.lowWatermarkIOPS < self.highWatermarkIOPS",
         message: "lowWatermarkIOPS: allowed is less than highWatermarkIOPS",
         messageExpression:
-          "'lowWatermarkIOPS: got ' + string(self.lowWatermarkIOPS) + ', allowed is less than highWatermarkIOPS (' + string(self.highWatermarkIOPS) + ')'",
+          "'lowWatermarkIOPS: got %d, allowed is less than highWatermarkIOPS (%d)'.format([self.lowWatermarkIOPS, self.highWatermarkIOPS])",
         fieldPath: ".lowWatermarkIOPS",
       },
       {
@@ -87,7 +87,7 @@ export const storagePolicySpecSchema = z
         message:
           "warmWatermarkIOPS: allowed is 0 (two tiers), or more than lowWatermarkIOPS and less than highWatermarkIOPS",
         messageExpression:
-          "'warmWatermarkIOPS: got ' + string(self.warmWatermarkIOPS) + ', allowed is 0 (two tiers), or more than lowWatermarkIOPS (' + string(self.lowWatermarkIOPS) + ') and less than highWatermarkIOPS (' + string(self.highWatermarkIOPS) + ')'",
+          "'warmWatermarkIOPS: got %d, allowed is 0 (two tiers), or more than lowWatermarkIOPS (%d) and less than highWatermarkIOPS (%d)'.format([self.warmWatermarkIOPS, self.lowWatermarkIOPS, self.highWatermarkIOPS])",
         fieldPath: ".warmWatermarkIOPS",
       },
     ],

@@ -3,14 +3,17 @@ import { z } from "zod";
 import { AppError } from "../errors/app-error.ts";
 import { checkDurationLimits, type DurationLimits, formatDuration, parseDuration } from "../units/duration.ts";
 
-const pattern = /^(0|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d))+)$/;
+const pattern = "^(0|([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h|d))+)$";
+const allowed = 'must be a duration such as "30s", "1h30m" or "7d"';
+const isDuration = new RegExp(pattern);
 
-/** A duration such as `30s`, `1h30m` or `7d`. */
+/** A duration such as `30s`, `1h30m` or `7d`. A rule and no pattern, because the API server repeats a rule's message and not a pattern's. */
 export const durationTextSchema = z
   .string()
   .min(1)
   .max(64)
-  .regex(pattern, 'must be a duration such as "30s", "1h30m" or "7d"');
+  .refine((text) => isDuration.test(text), allowed)
+  .meta({ "x-kubernetes-validations": [{ rule: `self.matches('${pattern}')`, message: allowed }] });
 
 export interface CheckedDuration {
   /** Undefined when it is not a duration or not within the limits. */
