@@ -89,9 +89,3 @@ export function keyOf(object: { metadata: { name: string; namespace?: string } }
   const { name, namespace } = object.metadata;
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }
-
-/** The key's parts again. */
-export function splitKey(key: string): { namespace?: string; name: string } {
-  const slash = key.indexOf("/");
-  return slash === -1 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}

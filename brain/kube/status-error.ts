@@ -67,11 +67,6 @@ export function isExpired(error: unknown): boolean {
   return error instanceof AppError && error.data["status"] === 410;
 }
 
-/** Whether it is the type that isn't served (its CRD is missing), rather than one object that isn't there. */
-export function isTypeMissing(error: unknown): boolean {
-  return error instanceof AppError && error.code === "NotFound" && error.data["reason"] === undefined;
-}
-
 function codeOf(status: number, reason: string): [ErrorCode, boolean] {
   switch (status) {
     case 400:
