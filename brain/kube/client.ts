@@ -111,7 +111,10 @@ export class KubeClient {
     );
   }
 
-  /** Replaces what has `metadata.resourceVersion`; throws `Conflict` if that is not the current one, `InvalidArgument` if it is missing. */
+  /**
+   * Replaces what has `metadata.resourceVersion`. Pass the object as it was read, with its uid: without one a PUT of some kinds (leases,
+   * roles) makes a new object of one that was deleted. Throws `Conflict` if that is not the current one, `InvalidArgument` if it is missing.
+   */
   async replace<T extends KubeObject>(type: ObjectType, object: T, options: CallOptions = {}): Promise<T> {
     return await this.#put(type, object, undefined, options);
   }

@@ -14,6 +14,8 @@ import { errorFromWatchStatus, isExpired } from "./status-error.ts";
 export interface WatchLimits {
   /** The API server ends a connection after this long, up to half as long again. */
   connectionSeconds: number;
+  /** How long a connection may take until its first byte. */
+  openMsMax: number;
   /** Silence that counts as a dead connection. Bookmarks come every minute. */
   idleMsMax: number;
   pauseMs: number;
@@ -23,6 +25,7 @@ export interface WatchLimits {
 
 export const watchLimits: WatchLimits = {
   connectionSeconds: 240,
+  openMsMax: 30_000,
   idleMsMax: 150_000,
   pauseMs: 200,
   pauseMsMax: 10_000,
@@ -106,7 +109,7 @@ async function* oneConnection<T extends KubeObject>(
     ...selectors(options),
   };
   try {
-    idle.start();
+    idle.start(Math.min(limits.openMsMax, limits.idleMsMax));
     const response = await deps.client.transport.open({ method: "GET", path, query, signal: connection.signal });
     options.onConnection?.(true);
     for await (const line of jsonLines(response.body, limits.lineBytesMax, idle)) yield changeOf<T>(type, path, line);
@@ -168,9 +171,9 @@ export class Deadline {
     this.#connection = connection;
   }
 
-  start(): void {
+  start(ms = this.#ms): void {
     this.stop();
-    this.#cancel = this.#clock.after(this.#ms, () => {
+    this.#cancel = this.#clock.after(ms, () => {
       this.passed = true;
       this.#connection.abort(new DOMException("nothing came in time", "TimeoutError"));
     });

@@ -136,7 +136,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     const election = (leaseTimes: LeaseTimes) =>
       new LeaderElection(
         { store, clock: systemClock, prng: systemPrng, logger: silentLogger() },
-        { identity: "only", times: leaseTimes, absentMeansNew: true },
+        { name: "only", times: leaseTimes, absentMeansNew: true },
       );
     const forever = new AbortController().signal;
     const patient = { leaseDurationMs: 40_000, renewDeadlineMs: 30_000, retryPeriodMs: 200 };

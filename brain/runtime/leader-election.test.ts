@@ -42,7 +42,7 @@ function brain(
       logger: silentLogger(),
       boot: options.boot ?? (() => world.monotonicMs()),
     },
-    { identity: name, absentMeansNew: options.absentMeansNew ?? true },
+    { name, absentMeansNew: options.absentMeansNew ?? true },
   );
   void (async () => {
     while (!controller.signal.aborted) {
@@ -67,7 +67,7 @@ describe("election", () => {
     const b = brain(world, lease, "b", { seed: 2 });
     await world.advance(60_000);
     expect([acts(a), acts(b)]).toEqual([true, false]);
-    expect(lease.current).toMatchObject({ holder: "a", durationMs: 15_000, transitions: 1 });
+    expect(lease.current).toMatchObject({ holder: expect.stringMatching(/^a_/), durationMs: 15_000, transitions: 1 });
     a.faults = { ...noFaults, down: true };
     const startMs = world.monotonicMs();
     while (acts(a)) await world.advance(50);
@@ -204,7 +204,7 @@ describe("election", () => {
       logger: silentLogger(),
     };
     const times = { leaseDurationMs: 10_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 };
-    expect(() => new LeaderElection(deps, { identity: "a", times })).toThrow("allowed is duration > renew deadline");
+    expect(() => new LeaderElection(deps, { name: "a", times })).toThrow("allowed is duration > renew deadline");
   });
 });
 

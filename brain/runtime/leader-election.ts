@@ -20,8 +20,8 @@ export interface ElectionDeps {
 }
 
 export interface ElectionOptions {
-  /** Unique to this process, for ever: host or pod name and a UUID. */
-  identity: string;
+  /** Host or pod name. A UUID is added, so that no other process is ever taken for this one. */
+  name: string;
   times?: LeaseTimes;
   /**
    * Take a lease that isn't there at once. Default: write it as held by somebody unknown, and wait that one out, because it may have been
@@ -51,10 +51,15 @@ export class LeaderElection {
 
   constructor(deps: ElectionDeps, options: ElectionOptions) {
     this.#deps = deps;
-    this.#identity = options.identity;
+    this.#identity = `${options.name}_${deps.prng.uuid()}`;
     this.#absentMeansNew = options.absentMeansNew ?? false;
     this.#times = checkTimes(options.times ?? leaseTimes);
     this.#stopwatch = new Stopwatch(deps.clock, deps.boot);
+  }
+
+  /** Under which this process holds the lease. */
+  get identity(): string {
+    return this.#identity;
   }
 
   /** Who holds the lease, as last seen; empty if nobody or unknown. */

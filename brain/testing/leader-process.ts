@@ -32,7 +32,7 @@ const client = new KubeClient(new KubeTransport({ access, clock, prng: systemPrn
 const store = kubeLeaseStore(client, { namespace: "default", name: settings.lease });
 const election = new LeaderElection(
   { store, clock, prng: systemPrng, logger },
-  { identity: settings.name, times: settings.times, absentMeansNew: true },
+  { name: settings.name, times: settings.times, absentMeansNew: true },
 );
 
 const stop = new AbortController();
