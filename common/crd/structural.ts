@@ -99,7 +99,8 @@ function children(raw: RawNode, path: string, texts: FieldTexts): StructuralSche
   if (raw["type"] === undefined) throw new Error(`${path}: a structural schema names its type`);
   const out: StructuralSchema = {};
   const properties = raw["properties"] as Record<string, RawNode> | undefined;
-  if (properties !== undefined) {
+  // The API server drops an empty one.
+  if (properties !== undefined && Object.keys(properties).length > 0) {
     out.properties = Object.fromEntries(
       Object.entries(properties).map(([name, child]) => [name, node(child, `${path}.${name}`, texts)]),
     );
@@ -110,8 +111,6 @@ function children(raw: RawNode, path: string, texts: FieldTexts): StructuralSche
   if (properties === undefined && typeof more === "object" && more !== null) {
     out.additionalProperties = plain(more as RawNode, `${path}.*`, texts);
   }
-  if (raw["type"] === "object" && properties === undefined && out.additionalProperties === undefined)
-    out.properties = {};
   if (raw["type"] === "array" && out.items === undefined) throw new Error(`${path}: a list names its items`);
   return out;
 }
