@@ -48,7 +48,8 @@ export async function findCluster(options: AccessOptions): Promise<ClusterAccess
 async function inClusterAccess(host: string, port: string, options: AccessOptions): Promise<ClusterAccess> {
   const dir = options.serviceAccountDir ?? serviceAccountDirDefault;
   const read = async (): Promise<Credentials> => {
-    const [token, ca] = await Promise.all([readText(join(dir, "token")), readText(join(dir, "ca.crt"))]);
+    const token = await readText(join(dir, "token"));
+    const ca = await readText(join(dir, "ca.crt"));
     return { headers: bearer(token), tls: { ca } };
   };
   const kept = keep(options.clock, read);
