@@ -23,7 +23,7 @@ import { testClient } from "../testing/kube-fixture.ts";
 import { until } from "../testing/processes.ts";
 import { erasureCodingPolicyController, erasureCodingPolicyReconcile } from "./erasure-coding-policy-controller.ts";
 import { erasureCodingPolicyStatus } from "./erasure-coding-policy-status.ts";
-import { keepStripe, keepVolume, NamePool } from "./kept.ts";
+import { keepStripe, keepVolume, keepWhole, NamePool } from "./kept.ts";
 import { type StripeState, StripeTally } from "./stripe-tally.ts";
 
 const now = "2026-01-02T03:04:05.678Z";
@@ -202,7 +202,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     const names = new NamePool();
     const policies = new Informer(base, {
       type: objectTypeOf(erasureCodingPolicyKind),
-      keep: (object) => object as unknown as ErasureCodingPolicy,
+      keep: keepWhole<ErasureCodingPolicy>(),
     });
     const volumes = new Informer(base, { type: objectTypeOf(ecVolumeKind), keep: keepVolume(names) });
     const stripes = new Informer(base, { type: objectTypeOf(ecStripeKind), keep: keepStripe(names) });

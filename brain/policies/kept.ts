@@ -1,5 +1,6 @@
 /** What informers keep of ECVolumes and ECStripes for the tally: a hundred bytes and not kilobytes of each, since there are very many. */
 import { type EcStripeStatus, stripeStates } from "@couchestor/common/crd/ec-stripe.ts";
+import type { Resource } from "@couchestor/common/crd/object.ts";
 import type { KubeObject } from "../kube/objects.ts";
 import type { TalliedStripe, TalliedVolume } from "./stripe-tally.ts";
 
@@ -25,6 +26,14 @@ export class NamePool {
     this.#names.set(name, name);
     return name;
   }
+}
+
+/** A resource as an informer may keep it. */
+export type KeptResource<R extends Resource> = R & { metadata: { resourceVersion?: string } };
+
+/** For an informer of a kind that is kept whole. The API server has checked it by the same schema. */
+export function keepWhole<R extends Resource>(): (object: KubeObject) => KeptResource<R> {
+  return (object) => object as unknown as KeptResource<R>;
 }
 
 /** For an informer of ECStripes. */

@@ -98,15 +98,7 @@ export const ecStripeSpecSchema = z.strictObject({
 });
 export type EcStripeSpec = z.infer<typeof ecStripeSpecSchema>;
 
-export const stripeStates = [
-  "Unwritten",
-  "Writing",
-  "Healthy",
-  "Degraded",
-  "Rebuilding",
-  "Failed",
-  "Unrecoverable",
-] as const;
+export const stripeStates = ["Unwritten", "Writing", "Healthy", "Degraded", "Rebuilding", "Failed"] as const;
 const shardTotal = (text: string) => z.int().min(0).max(48).describe(text).optional();
 
 export const ecStripeStatusSchema = z.strictObject({
