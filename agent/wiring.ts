@@ -12,6 +12,7 @@ import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runtime/shutdown.ts";
 import { commit, version } from "@couchestor/common/runtime/version.ts";
+import { WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
 import { planRecovery } from "@couchestor/native-ffi/codec/recovery.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
 import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
@@ -25,16 +26,16 @@ import { imageBytesMax } from "./http/chunk-routes.ts";
 import { clusterApp, type VersionAnswer } from "./http/cluster-app.ts";
 import { healthApp, metricsApp } from "./http/probe-apps.ts";
 import { ActRunner } from "./mover/act-runner.ts";
-import { ByteBudget } from "./mover/byte-budget.ts";
+import { type MemoryBudgets, memoryBudgets } from "./mover/byte-budget.ts";
 import { MapCache } from "./mover/map-cache.ts";
 import { NodePeers } from "./mover/node-peers.ts";
+import { PoolFinder } from "./mover/pool-finder.ts";
 import { StripeReader } from "./mover/stripe-reader.ts";
 import { agentMetrics } from "./observe/metrics.ts";
 import { PoolIdentities } from "./pools/identities.ts";
 import { poolOpener } from "./pools/open-pool.ts";
 import { PoolRegistry } from "./pools/pool-registry.ts";
 import type { BrainPort, Log } from "./ports.ts";
-import { WatchedTls, watchTls } from "./tls-reload.ts";
 
 export interface AgentParts {
   clock: Clock;
@@ -85,14 +86,15 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
 
   const pools = await openPools(config, { ...parts, fileSystem, checksum }, shutdown);
   const brain = brainClient(config.brainUrl, () => tls.peers.material);
-  const budget = new ByteBudget(config.memoryBudgetBytes);
+  const memory = memoryBudgets(config.memoryBudgetBytes);
   const peers = new NodePeers({ nodeName, pools, checksum, clock, tls: () => tls.peers.material });
   const mover = { codec, checksum, plan: planRecovery, clock, log, peers };
   const maps = new MapCache({ brain, clock, log });
-  const reader = new StripeReader(mover, { maps, budget });
-  const acts = new ActRunner({ ...mover, budget }, { brain, nodeName, instanceUuid });
+  const finder = new PoolFinder({ nodeName, pools, clock, tls: () => tls.peers.material });
+  const reader = new StripeReader(mover, { maps, budget: memory.moving, finder });
+  const acts = new ActRunner({ ...mover, budget: memory.moving, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
-  const core: Core = { config, parts, shutdown, tls, pools, brain, budget, maps, reader, acts, about };
+  const core: Core = { config, parts, shutdown, tls, pools, brain, memory, maps, reader, acts, about };
 
   const heartbeat = heartbeatOf(core, () => ({
     clusterUrl: advertised(listeners.cluster, config.advertiseHost),
@@ -123,7 +125,7 @@ interface Core {
   tls: Record<"cluster" | "admin" | "peers", WatchedTls>;
   pools: PoolRegistry;
   brain: BrainPort;
-  budget: ByteBudget;
+  memory: MemoryBudgets;
   maps: MapCache;
   reader: StripeReader;
   acts: ActRunner;
@@ -154,7 +156,7 @@ function heartbeatOf(core: Core, urls: () => Pick<Heartbeat, "clusterUrl" | "adm
 }
 
 function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "health" | "cluster" | "admin", Listener> {
-  const { config, parts, pools, budget, maps, reader, acts, tls, about } = core;
+  const { config, parts, pools, memory, maps, reader, acts, tls, about } = core;
   const { clock, log } = parts;
   const metrics = agentMetrics({
     nodeName: about.nodeName,
@@ -163,7 +165,7 @@ function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "he
     stores: () => pools.stores(),
     acts: () => acts,
     reads: () => reader.counts,
-    memory: () => budget,
+    memory: () => memory,
     brainAnsweredMsAgo: () => heartbeat.answeredMsAgo,
   });
   const health = {
@@ -179,7 +181,14 @@ function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "he
   const app = (listener: string) => ({ listener, clock, log, metrics });
   const listen = listenWith(parts, core.shutdown);
   const probe = { bodyBytesMax: probeBodyBytesMax };
-  const clusterParts = { ...app("cluster"), pools, budget, acts, poolInfos: () => pools.infos(), version: about };
+  const clusterParts = {
+    ...app("cluster"),
+    pools,
+    budget: memory.serving,
+    acts,
+    poolInfos: () => pools.infos(),
+    version: about,
+  };
   const adminParts = { ...app("admin"), acts, maps, reader, version: about };
   return {
     metrics: listen("metrics", config.metricsListen, metricsApp(app("metrics"), metrics.registry), probe),

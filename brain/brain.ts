@@ -13,11 +13,11 @@ import { RepairController, type RepairOptions } from "./repair/repair-controller
 import { ScrubController, type ScrubOptions } from "./scrub/scrub-controller.ts";
 import { Catalogue } from "./volumes/catalogue.ts";
 import { alreadyCommitted } from "./volumes/commit-rules.ts";
-import { finishCreation } from "./volumes/create.ts";
 import { VolumeDeleter } from "./volumes/delete.ts";
 import { Ownership } from "./volumes/ownership.ts";
 import type { Services } from "./volumes/services.ts";
 import { Tombstones } from "./volumes/tombstone.ts";
+import { UnfinishedVolumes } from "./volumes/unfinished.ts";
 
 export interface BrainOptions {
   heartbeatEveryMs: number;
@@ -39,6 +39,7 @@ export class Brain {
   readonly scrubs: ScrubController;
   readonly sweeper: Sweeper;
   readonly recovery: Recovery;
+  readonly unfinished: UnfinishedVolumes;
   readonly #context: BrainContext;
   #cancelTick: (() => void) | undefined;
   #started = false;
@@ -50,7 +51,7 @@ export class Brain {
     const inventory = new Inventory(context, cluster, options);
     const catalogue = new Catalogue(context.store);
     const orders = new ChunkOrders(context, inventory);
-    const committedBefore = (act: ActId) => isCommitted(catalogue, act);
+    const committedBefore = (act: ActId, runName?: string) => isCommitted(catalogue, act, runName);
     this.services = {
       context,
       cluster,
@@ -66,16 +67,15 @@ export class Brain {
     this.repair = new RepairController(this.services, options.repair);
     this.scrubs = new ScrubController(this.services, options.scrub);
     this.sweeper = new Sweeper(this.services, this.tombstones, options.sweep);
-    this.recovery = new Recovery(this.services);
+    this.recovery = new Recovery(this.services, this.tombstones);
+    this.unfinished = new UnfinishedVolumes(this.services);
   }
 
   /** Reads the store, and takes up what an earlier process left half done. */
   async start(): Promise<void> {
     await this.services.cluster.load();
     await Promise.all([this.services.inventory.load(), this.services.catalogue.load(), this.tombstones.load()]);
-    for (const volume of this.services.catalogue.volumes()) {
-      if (volume.status?.phase === "Empty") await finishCreation(this.services, volume);
-    }
+    await this.unfinished.finishAll();
     this.#started = true;
     this.#schedule();
   }
@@ -111,6 +111,7 @@ export class Brain {
     inventory.tick();
     acts.tick();
     orders.tick();
+    this.unfinished.tick();
     this.deleter.tick();
     this.repair.tick();
     this.scrubs.tick();
@@ -138,6 +139,7 @@ export class Brain {
       this.repair.settle(),
       this.sweeper.stop(),
       this.deleter.settle(),
+      this.unfinished.settle(),
       orders.settle(),
     ]);
     await inventory.flush();
@@ -156,8 +158,12 @@ export class Brain {
   }
 }
 
-async function isCommitted(catalogue: Catalogue, act: ActId): Promise<boolean> {
-  const volume = catalogue.volumeByUuid(act.volumeUuid);
-  if (!volume) return false;
-  return (await catalogue.freshRuns(volume)).some((run) => alreadyCommitted(run.spec, act));
+/**
+ * Whether the store names the act as committed. Which run an act of an earlier process wrote to is looked up in memory, and the answer read from the store.
+ * What another brain committed since this one started is not in memory; its mover hears that the act does not count, and asks again for what it needs.
+ */
+async function isCommitted(catalogue: Catalogue, act: ActId, runName?: string): Promise<boolean> {
+  const names = runName === undefined ? catalogue.runs.naming(act) : [runName];
+  const runs = await Promise.all(names.map((name) => catalogue.freshRun(name)));
+  return runs.some((run) => run !== undefined && alreadyCommitted(run.spec, act));
 }

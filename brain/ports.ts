@@ -1,6 +1,12 @@
 /** What the brain's parts need of the world: agents, time, randomness, the store and a log. Adapters are joined in `wiring.ts`. */
 import type { ActTask } from "@couchestor/common/api/acts.ts";
-import type { DeleteAnswer, DeleteRequest, ListAnswer } from "@couchestor/common/api/chunks.ts";
+import type {
+  ChunkName,
+  DeleteAnswer,
+  DeleteRequest,
+  ListAnswer,
+  VerifyAnswer,
+} from "@couchestor/common/api/chunks.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import type { ResourceStore } from "./store/ports.ts";
@@ -21,6 +27,8 @@ export interface AgentPort {
   cancelAct(url: string, actKey: string): Promise<void>;
   /** Deletes exactly the named copies; durable on return. */
   deleteChunks(url: string, poolUuid: string, request: DeleteRequest): Promise<DeleteAnswer>;
+  /** Reads these copies whole, at most 1,024, and says how each is. */
+  verifyChunks(url: string, poolUuid: string, names: readonly ChunkName[]): Promise<VerifyAnswer>;
   /** One page of what a pool holds. */
   listChunks(url: string, poolUuid: string, page: ChunkPage): Promise<ListAnswer>;
 }

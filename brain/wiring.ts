@@ -1,17 +1,17 @@
 /** The brain's composition root: the only file that joins its parts with the store, the network and the file system. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
-import { type ListenAddress, type Listener, startListener } from "@couchestor/common/http/listener.ts";
+import { type ListenAddress, startListener } from "@couchestor/common/http/listener.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
+import { makeDurableFolder } from "@couchestor/common/runtime/durable-folder.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runtime/shutdown.ts";
 import { version } from "@couchestor/common/runtime/version.ts";
-import { loadTlsMaterial, type TlsFiles, type TlsMaterial } from "@couchestor/common/tls/material.ts";
+import { WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
 import type { Hono } from "hono";
 import { Brain } from "./brain.ts";
 import type { BrainConfig } from "./config.ts";
@@ -33,56 +33,29 @@ export interface RunningBrain {
 const bodyBytesMax = 8 * 1024 * 1024;
 const tlsFlags = "--tls-cert, --tls-key, and --agent-ca or --admin-client-ca";
 
+interface Deps {
+  clock: Clock;
+  prng: Prng;
+  log: Log;
+}
+
 /** Starts a brain on its data folder. Throws `FailedPrecondition` if another brain has it, `InvalidArgument` for what the flags got wrong. */
-export async function startBrain(
-  config: BrainConfig,
-  deps: { clock: Clock; prng: Prng; log: Log },
-): Promise<RunningBrain> {
-  const { clock, prng, log } = deps;
-  const shutdown = new ShutdownGroup("brain", clock);
+export async function startBrain(config: BrainConfig, deps: Deps): Promise<RunningBrain> {
+  const shutdown = new ShutdownGroup("brain", deps.clock);
   try {
-    await mkdir(config.dataDir, { recursive: true });
+    await makeDurableFolder(nodeFileSystem(), config.dataDir);
     const lock = await takeLock(config.dataDir);
     shutdown.add("lock", 1000, () => lock.release());
-    const [clusterTls, adminTls, peerTls] = await Promise.all(
-      [config.clusterTls, config.adminTls, config.peerTls].map(materialOf),
-    );
-    const store = await openSqliteStore(join(config.dataDir, "couchestor.db"), { clock, prng });
-    shutdown.add("store", 5000, () => store.close());
-    const instanceUuid = prng.uuid();
-    const brain = new Brain(
-      { store, clock, prng, log, agents: httpAgents(() => peerTls), instanceUuid },
-      config.options,
-    );
-    await brain.start();
-    shutdown.add("brain", 15_000, () => brain.stop());
-    const listen = (
-      name: string,
-      address: ListenAddress,
-      app: Hono,
-      tls: TlsMaterial | undefined,
-      plainAllowed = false,
-    ): Listener => {
-      const listener = startListener({
-        name,
-        address,
-        tls,
-        tlsFlags,
-        plainAllowed,
-        bodyBytesMax,
-        clock,
-        handle: (request) => app.fetch(request),
-        onError: (error) => log.error({ listener: name, error: String(error) }, "a request failed"),
-      });
-      shutdown.add(`http/${name}`, 5000, () => listener.stop(3000));
-      return listener;
+    const tls = {
+      cluster: new WatchedTls(config.clusterTls),
+      admin: new WatchedTls(config.adminTls),
+      peers: new WatchedTls(config.peerTls),
     };
-    const onError = (error: unknown): void => logFailure(log, error);
-    const metrics = listen("metrics", config.metricsListen, metricsApp(brainMetrics(brain)), undefined, true);
-    const health = listen("health", config.healthListen, healthApp(brain), undefined, true);
-    const cluster = listen("cluster", config.listen, clusterApp(brain, onError), clusterTls);
-    const admin = listen("admin", config.adminListen, adminApp(brain, onError), adminTls);
-    const urls = { cluster: cluster.url, admin: admin.url, metrics: metrics.url, health: health.url };
+    await Promise.all(Object.values(tls).map((one) => one.look()));
+    const instanceUuid = deps.prng.uuid();
+    const brain = await openBrain(config, deps, { shutdown, instanceUuid, peers: tls.peers });
+    const urls = listenAll(config, deps, { shutdown, brain, tls });
+    watchTls(Object.values(tls), deps, shutdown);
     await writeEndpoint(config.dataDir, {
       pid: process.pid,
       role: "brain",
@@ -94,12 +67,60 @@ export async function startBrain(
       healthUrl: urls.health,
     });
     shutdown.add("endpoint", 1000, () => removeEndpoint(config.dataDir, instanceUuid));
-    log.info({ ...urls, dataDir: config.dataDir }, "brain is ready");
+    deps.log.info({ ...urls, dataDir: config.dataDir }, "brain is ready");
     return { brain, urls, stop: () => shutdown.run() };
   } catch (error) {
     await shutdown.run();
     throw error;
   }
+}
+
+/** The brain on its database, started. */
+async function openBrain(
+  config: BrainConfig,
+  deps: Deps,
+  parts: { shutdown: ShutdownGroup; instanceUuid: string; peers: WatchedTls },
+): Promise<Brain> {
+  const { shutdown, instanceUuid, peers } = parts;
+  const store = await openSqliteStore(join(config.dataDir, "couchestor.db"), deps);
+  shutdown.add("store", 5000, () => store.close());
+  const agents = httpAgents(() => peers.material);
+  const brain = new Brain({ ...deps, store, agents, instanceUuid }, config.options);
+  await brain.start();
+  shutdown.add("brain", 15_000, () => brain.stop());
+  return brain;
+}
+
+/** The four listeners. Returns their addresses. */
+function listenAll(
+  config: BrainConfig,
+  { clock, log }: Deps,
+  parts: { shutdown: ShutdownGroup; brain: Brain; tls: { cluster: WatchedTls; admin: WatchedTls } },
+): RunningBrain["urls"] {
+  const { shutdown, brain, tls } = parts;
+  const listen = (name: string, address: ListenAddress, app: Hono, watched?: WatchedTls): string => {
+    const listener = startListener({
+      name,
+      address,
+      tls: watched?.material,
+      tlsFlags,
+      plainAllowed: watched === undefined,
+      bodyBytesMax,
+      clock,
+      handle: (request) => app.fetch(request),
+      onError: (error) => log.error({ listener: name, error: String(error) }, "a request failed"),
+    });
+    if (watched) watched.listener = listener;
+    shutdown.add(`http/${name}`, 5000, () => listener.stop(3000));
+    return listener.url;
+  };
+  const onError = (error: unknown): void => logFailure(log, error);
+  return {
+    metrics: listen("metrics", config.metricsListen, metricsApp(brainMetrics(brain))),
+    health: listen("health", config.healthListen, healthApp(brain)),
+    cluster: listen("cluster", config.listen, clusterApp(brain, onError), tls.cluster),
+    admin: listen("admin", config.adminListen, adminApp(brain, onError), tls.admin),
+  };
 }
 
 async function takeLock(dataDir: string): Promise<{ release(): Promise<void> }> {
@@ -116,10 +137,6 @@ async function takeLock(dataDir: string): Promise<{ release(): Promise<void> }> 
       },
     );
   }
-}
-
-function materialOf(files: TlsFiles | undefined): Promise<TlsMaterial | undefined> {
-  return files ? loadTlsMaterial(files) : Promise.resolve(undefined);
 }
 
 /** What a caller got wrong is for the caller; what is ours goes to the log. */

@@ -3,23 +3,26 @@
  */
 
 export interface BenchLine {
-  /** `ec/encode/4+2/256KiB` */
+  /** `ec.encode.rs4+2.256KiB` */
   bench: string;
   ours: number;
-  /** The reference's figure, in the same unit. */
-  theirs: number;
-  /** What `theirs` is: the program that was run beside ours, or the requirement that ours is held to. */
-  reference: string;
+  /** The reference's figure, in the same unit; absent where there is nothing to compare with. */
+  theirs?: number;
+  /** What `theirs` is: the program that was run beside ours. */
+  reference?: string;
   unit: string;
   /** How much better than the reference: ours/theirs where more is better, theirs/ours where less is. 1 is par. */
-  ratio: number;
+  ratio?: number;
 }
 
+/** A line with a reference. */
+export type ComparedLine = Required<BenchLine>;
+
 export interface Bench {
-  /** Starts with the group: `ec/encode`, `chunk/put`, `cluster/import`. */
-  name: string;
-  /** Runs it and returns its lines. Throws if the figure can't be taken here. */
-  run(): Promise<BenchLine[]>;
+  /** Every line it can print. Names begin with the group: `ec.`, `chunk.`, `cluster.`. */
+  lines: readonly string[];
+  /** Runs it and returns its lines, at least those that are `wanted`. Throws if the figure can't be taken here. */
+  run(wanted: (line: string) => boolean): Promise<BenchLine[]>;
   /** Why it can't be run on this machine (a program that isn't here), or undefined if it can. */
   missing?(): Promise<string | undefined>;
 }
@@ -38,11 +41,11 @@ export function geometricMean(values: readonly number[]): number {
 }
 
 /** A line where more is better. */
-export function moreIsBetter(line: Omit<BenchLine, "ratio">): BenchLine {
+export function moreIsBetter(line: Omit<ComparedLine, "ratio">): ComparedLine {
   return { ...line, ratio: line.ours / line.theirs };
 }
 
 /** A line where less is better: times, sizes. */
-export function lessIsBetter(line: Omit<BenchLine, "ratio">): BenchLine {
+export function lessIsBetter(line: Omit<ComparedLine, "ratio">): ComparedLine {
   return { ...line, ratio: line.theirs / line.ours };
 }

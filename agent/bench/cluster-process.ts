@@ -1,5 +1,5 @@
 /**
- * A standalone cluster of six agents as its users have it: processes of the same program, driven by its command line.
+ * A standalone cluster as its users have it: processes of the same program, driven by its command line.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,7 +10,6 @@ import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { compiled } from "@couchestor/common/runtime/version.ts";
 import { z } from "zod";
 
-export const agentCount = 6;
 const readySecondsMax = 60;
 const stopSecondsMax = 30;
 
@@ -20,7 +19,6 @@ export const program: readonly string[] = compiled
   : [process.execPath, join(import.meta.dir, "../../couchestor.ts")];
 
 const standaloneSchema = z.object({ agents: z.array(z.object({ pid: z.number().int().positive() })) });
-const nodesSchema = z.object({ nodes: z.array(z.object({ state: z.string() })) });
 
 export interface Cluster extends AsyncDisposable {
   /** A folder for the benchmark's own files, on the same file system as the pools. */
@@ -34,11 +32,11 @@ export interface Cluster extends AsyncDisposable {
 }
 
 /** Starts a cluster in a new temporary folder, which goes when it is disposed of. */
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(agents: number): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), "couchestor-bench-"));
   const dataDir = join(folder, "data");
   const startedMs = systemClock.monotonicMs();
-  const child = Bun.spawn([...program, "standalone", "--data-dir", dataDir, "--agents", String(agentCount)], {
+  const child = Bun.spawn([...program, "standalone", "--data-dir", dataDir, "--agents", String(agents)], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: Bun.file(join(folder, "standalone.log")),
@@ -53,7 +51,7 @@ export async function startCluster(): Promise<Cluster> {
   const verb = async (...words: string[]): Promise<unknown> =>
     JSON.parse(await capture([...program, ...words, "--json", "--data-dir", dataDir]));
   try {
-    await untilReady(dataDir, () => child.exitCode, verb);
+    await untilReady(dataDir, () => child.exitCode);
   } catch (error) {
     const log = readFileSync(join(folder, "standalone.log"), "utf8").slice(-500);
     await stop();
@@ -68,22 +66,13 @@ export async function startCluster(): Promise<Cluster> {
   };
 }
 
-async function untilReady(
-  dataDir: string,
-  exitCode: () => number | null,
-  verb: (...words: string[]) => Promise<unknown>,
-): Promise<void> {
+/** The file is written when all agents and their pools are online. */
+async function untilReady(dataDir: string, exitCode: () => number | null): Promise<void> {
   const limitMs = systemClock.monotonicMs() + readySecondsMax * 1000;
   while (!existsSync(join(dataDir, "standalone.json"))) {
     if (exitCode() !== null) throw new AppError("Unavailable", `standalone ended with exit code ${exitCode()}`);
     if (systemClock.monotonicMs() > limitMs) throw new AppError("Timeout", `not ready after ${readySecondsMax} s`);
     await systemClock.sleep(5);
-  }
-  for (;;) {
-    const { nodes } = nodesSchema.parse(await verb("node", "list"));
-    if (nodes.filter(({ state }) => state === "Online").length === agentCount) return;
-    if (systemClock.monotonicMs() > limitMs) throw new AppError("Timeout", `not ready after ${readySecondsMax} s`);
-    await systemClock.sleep(20);
   }
 }
 

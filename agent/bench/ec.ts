@@ -14,7 +14,7 @@ import { coefficientsFor, planRecovery } from "@couchestor/native-ffi/codec/reco
 import { AddressArray, addressOf, alignedBytes } from "@couchestor/native-ffi/core/memory.ts";
 import { type Isal, loadIsal } from "@couchestor/native-ffi/isal/isal.ts";
 import { wasmCodec } from "@couchestor/native-ffi/wasm/wasm-codec.ts";
-import { type Bench, type BenchLine, geometricMean, median, moreIsBetter } from "./bench.ts";
+import { type Bench, type BenchLine, type ComparedLine, geometricMean, median, moreIsBetter } from "./bench.ts";
 import { type CLoops, GoPeer, missingC, missingGo, onOneCpu, openCLoops } from "./ec-peers.ts";
 
 type Operation = "encode" | "decode";
@@ -132,111 +132,96 @@ async function missingIsal(): Promise<string | undefined> {
   return isal ? undefined : `ISA-L could not be used: ${notes.join("; ")}`;
 }
 
-/** Compares on every code and size, and adds the geometric mean of the ratios. */
+const rsName = (code: RsCode): string => `rs${code.k}+${code.m}`;
+
+/** The lines of a comparison on every code and size. */
+function comparisonLines(name: string): string[] {
+  const each = codes.flatMap((code) => sizes.map(([size]) => `${name}.${rsName(code)}.${size}`));
+  return [...each, `${name}.geomean`];
+}
+
+/** Compares on every code and size that is wanted, and adds the geometric mean of the ratios, which wants all of them. */
 async function compare(
   name: string,
   operation: Operation,
   reference: string,
+  wanted: (line: string) => boolean,
   theirs: (work: Work) => Side,
 ): Promise<BenchLine[]> {
   const { codec } = requireIsal();
-  const lines: BenchLine[] = [];
+  const geomean = `${name}.geomean`;
+  const lines: ComparedLine[] = [];
   for (const code of codes) {
     for (const [size, shardBytes] of sizes) {
+      const bench = `${name}.${rsName(code)}.${size}`;
+      if (!wanted(bench) && !wanted(geomean)) continue;
       const work = new Work(code, shardBytes);
       const [ours = 0, other = 0] = await interleave([work.by(codec, operation), theirs(work)]);
-      lines.push(
-        moreIsBetter({
-          bench: `${name}/rs${code.k}+${code.m}/${size}`,
-          ours: work.dataBytes / ours,
-          theirs: work.dataBytes / other,
-          reference,
-          unit: "GB/s",
-        }),
-      );
+      const [a, b] = [work.dataBytes / ours, work.dataBytes / other];
+      lines.push(moreIsBetter({ bench, ours: a, theirs: b, reference, unit: "GB/s" }));
     }
   }
-  const mean = (pick: (line: BenchLine) => number) => geometricMean(lines.map(pick));
-  const ratio = mean((line) => line.ratio);
-  return [
-    ...lines,
-    {
-      bench: `${name}/geomean`,
-      ours: mean((l) => l.ours),
-      theirs: mean((l) => l.theirs),
-      reference,
-      unit: "GB/s",
-      ratio,
-    },
-  ];
+  const mean = (pick: (line: ComparedLine) => number) => geometricMean(lines.map(pick));
+  const figures = { ours: mean((l) => l.ours), theirs: mean((l) => l.theirs), ratio: mean((l) => l.ratio) };
+  return [...lines, { bench: geomean, ...figures, reference, unit: "GB/s" }];
 }
 
 function againstC(operation: Operation): Bench {
+  const name = `ec.${operation}`;
   return {
-    name: `ec/${operation}`,
+    lines: comparisonLines(name),
+    missing: async () => (await missingC()) ?? (await missingIsal()),
+    run: (wanted) =>
+      onOneCpu(async () => {
+        const isal = requireIsal();
+        const c = openCLoops(isal.origin);
+        const reference = `${isal.codec.description} from C`;
+        return compare(name, operation, reference, wanted, (work) => work.byC(isal, c, operation));
+      }),
+  };
+}
+
+function againstGo(operation: Operation): Bench {
+  const name = `ec.klauspost.${operation}`;
+  return {
+    lines: comparisonLines(name),
+    missing: async () => (await missingGo()) ?? (await missingIsal()),
+    run: (wanted) =>
+      onOneCpu(async () => {
+        const go = new GoPeer();
+        try {
+          return await compare(name, operation, "klauspost/reedsolomon", wanted, (work) => work.byGo(go, operation));
+        } finally {
+          await go.close();
+        }
+      }),
+  };
+}
+
+function againstWebAssembly(code: RsCode, operation: Operation): Bench {
+  const bench = `ec.webassembly.${operation}.${rsName(code)}.256KiB`;
+  return {
+    lines: [bench],
+    missing: missingIsal,
+    run: () =>
+      onOneCpu(async () => {
+        const { codec } = requireIsal();
+        const work = new Work(code, 256 * 1024);
+        const [ours = 0, other = 0] = await interleave([work.by(codec, operation), work.by(wasmCodec(), operation)]);
+        const [a, b] = [work.dataBytes / ours, work.dataBytes / other];
+        return [moreIsBetter({ bench, ours: a, theirs: b, reference: "webassembly codec", unit: "GB/s" })];
+      }),
+  };
+}
+
+function checksums(size: string, length: number): Bench {
+  return {
+    lines: ["whole", "blocks", "typescript"].map((what) => `ec.crc32c.${what}.${size}`),
     missing: async () => (await missingC()) ?? (await missingIsal()),
     run: () =>
       onOneCpu(async () => {
         const isal = requireIsal();
         const c = openCLoops(isal.origin);
-        return compare(`ec/${operation}`, operation, `${isal.codec.description} from C`, (work) =>
-          work.byC(isal, c, operation),
-        );
-      }),
-  };
-}
-
-const againstGo: Bench = {
-  name: "ec/klauspost",
-  missing: async () => (await missingGo()) ?? (await missingIsal()),
-  run: () =>
-    onOneCpu(async () => {
-      const go = new GoPeer();
-      try {
-        const both: BenchLine[] = [];
-        for (const operation of ["encode", "decode"] as const) {
-          both.push(
-            ...(await compare(`ec/klauspost/${operation}`, operation, "klauspost/reedsolomon", (work) =>
-              work.byGo(go, operation),
-            )),
-          );
-        }
-        return both;
-      } finally {
-        await go.close();
-      }
-    }),
-};
-
-const againstWebAssembly: Bench = {
-  name: "ec/webassembly",
-  missing: missingIsal,
-  run: () =>
-    onOneCpu(async () => {
-      const { codec } = requireIsal();
-      const lines: BenchLine[] = [];
-      for (const code of codes) {
-        for (const operation of ["encode", "decode"] as const) {
-          const work = new Work(code, 256 * 1024);
-          const [ours = 0, other = 0] = await interleave([work.by(codec, operation), work.by(wasmCodec(), operation)]);
-          const [a, b] = [work.dataBytes / ours, work.dataBytes / other];
-          const bench = `ec/webassembly/${operation}/rs${code.k}+${code.m}/256KiB`;
-          lines.push(moreIsBetter({ bench, ours: a, theirs: b, reference: "webassembly codec", unit: "GB/s" }));
-        }
-      }
-      return lines;
-    }),
-};
-
-const checksums: Bench = {
-  name: "ec/crc32c",
-  missing: async () => (await missingC()) ?? (await missingIsal()),
-  run: () =>
-    onOneCpu(async () => {
-      const isal = requireIsal();
-      const c = openCLoops(isal.origin);
-      const lines: BenchLine[] = [];
-      for (const [size, length] of [["4KiB", 4096] as const, ["256KiB", 262_144] as const]) {
         const bytes = alignedBytes(length).fill(3);
         const out = new Uint32Array(length / 4096);
         const sides = [
@@ -247,21 +232,22 @@ const checksums: Bench = {
         ];
         const [ours = 0, fromC = 0, blocks = 0, plain = 0] = (await interleave(sides)).map((ns) => length / ns);
         const line = (what: string, figure: number, theirs: number, reference: string) =>
-          lines.push(
-            moreIsBetter({ bench: `ec/crc32c/${what}/${size}`, ours: figure, theirs, reference, unit: "GB/s" }),
-          );
-        line("whole", ours, fromC, `${isal.checksum.description} from C`);
-        line("blocks", blocks, fromC, `${isal.checksum.description} from C, in one piece`);
-        line("typescript", ours, plain, "plain TypeScript");
-      }
-      return lines;
-    }),
-};
+          moreIsBetter({ bench: `ec.crc32c.${what}.${size}`, ours: figure, theirs, reference, unit: "GB/s" });
+        return [
+          line("whole", ours, fromC, `${isal.checksum.description} from C`),
+          line("blocks", blocks, fromC, `${isal.checksum.description} from C, in one piece`),
+          line("typescript", ours, plain, "plain TypeScript"),
+        ];
+      }),
+  };
+}
+
+const operations = ["encode", "decode"] as const;
 
 export const ecBenches: readonly Bench[] = [
-  againstC("encode"),
-  againstC("decode"),
-  againstGo,
-  againstWebAssembly,
-  checksums,
+  ...operations.map(againstC),
+  ...operations.map(againstGo),
+  ...codes.flatMap((code) => operations.map((operation) => againstWebAssembly(code, operation))),
+  checksums("4KiB", 4096),
+  checksums("256KiB", 262_144),
 ];

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import { type Bench, geometricMean, lessIsBetter, median, moreIsBetter } from "./bench.ts";
-import { choose, jsonLine, tableLine } from "./main.ts";
+import { jsonLine, matcher, runAll, tableLine } from "./main.ts";
 
-const line = moreIsBetter({ bench: "ec/encode", ours: 12.34567, theirs: 10, reference: "C", unit: "GB/s" });
+const line = moreIsBetter({ bench: "ec.encode", ours: 12.34567, theirs: 10, reference: "C", unit: "GB/s" });
 
 test("a line for machines has the six fields of the contract, and figures without noise", () => {
   expect(JSON.parse(jsonLine(line))).toEqual({
-    bench: "ec/encode",
+    bench: "ec.encode",
     ours: 12.35,
     theirs: 10,
     reference: "C",
@@ -21,13 +21,29 @@ test("a ratio above 1 is better, for speeds and for times", () => {
   expect(lessIsBetter({ bench: "x", ours: 1, theirs: 2, reference: "r", unit: "s" }).ratio).toBe(2);
 });
 
-test("benchmarks are chosen by the start of their names", () => {
-  const all = ["ec/encode", "ec/decode", "chunk/put"].map((name): Bench => ({ name, run: async () => [] }));
-  const names = (...wanted: string[]) => choose(all, wanted).map((bench) => bench.name);
-  expect(names()).toHaveLength(3);
-  expect(names("ec/")).toEqual(["ec/encode", "ec/decode"]);
-  expect(names("ec/*", "chunk")).toHaveLength(3);
-  expect(names("zz")).toEqual([]);
+test("without a reference a line has neither theirs nor ratio", () => {
+  expect(JSON.parse(jsonLine({ bench: "x", ours: 3, unit: "MiB" }))).toEqual({ bench: "x", ours: 3, unit: "MiB" });
+  expect(tableLine({ bench: "x", ours: 3, unit: "MiB" })).toEndWith("3 MiB");
+});
+
+test("lines are chosen by the start of their names, down to a single one", async () => {
+  const printed: string[] = [];
+  const asked: string[] = [];
+  const bench: Bench = {
+    lines: ["ec.encode.a", "ec.encode.b"],
+    run: async (wanted) => {
+      asked.push(...bench.lines.filter(wanted));
+      return bench.lines.map((name) => ({ bench: name, ours: 1, unit: "s" }));
+    },
+  };
+  expect(["ec.encode.a", "chunk.put"].filter(matcher([]))).toHaveLength(2);
+  expect(["ec.encode.a", "chunk.put"].filter(matcher(["ec.*", "zz"]))).toEqual(["ec.encode.a"]);
+  const keep = (line: { bench: string }) => {
+    printed.push(line.bench);
+    return "";
+  };
+  expect(await runAll([bench], matcher(["ec.encode.b"]), keep)).toBe(0);
+  expect({ printed, asked }).toEqual({ printed: ["ec.encode.b"], asked: ["ec.encode.b"] });
 });
 
 test("means", () => {

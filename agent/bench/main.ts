@@ -11,6 +11,9 @@ Runs every benchmark, or those whose names start with one of NAME.
 
   --json   one JSON object a line: {"bench", "ours", "theirs", "reference", "unit", "ratio"}
   --list   the names, without running anything
+
+  couchestor bench ec.encode                       every line that begins so
+  couchestor bench ec.encode.rs4+2.256KiB --json   one
 `;
 
 /** Runs the sub-command. Returns the exit code: 0, 1 if a benchmark failed, 2 for wrong usage. */
@@ -27,17 +30,19 @@ export async function runBench(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const all = await collect();
-  const chosen = choose(all, options.positionals);
+  const wanted = matcher(options.positionals);
+  const chosen = all.filter((bench) => bench.lines.some(wanted));
   if (chosen.length === 0) {
     const error = nothingCalled(options.positionals, all);
     process.stderr.write(`couchestor bench: ${error.message}\n`);
     return 2;
   }
   if (options.values.list) {
-    process.stdout.write(chosen.map((bench) => `${bench.name}\n`).join(""));
+    const names = chosen.flatMap((bench) => bench.lines.filter(wanted));
+    process.stdout.write(names.map((name) => `${name}\n`).join(""));
     return 0;
   }
-  return runAll(chosen, options.values.json ? jsonLine : tableLine);
+  return runAll(chosen, wanted, options.values.json ? jsonLine : tableLine);
 }
 
 function parse(argv: readonly string[]) {
@@ -53,32 +58,36 @@ async function collect(): Promise<Bench[]> {
   return [...ec.ecBenches, ...chunk.chunkBenches, ...cluster.clusterBenches];
 }
 
-/** Those whose name is, or starts with, one of `names`; a trailing `*` is allowed. */
-export function choose(all: readonly Bench[], names: readonly string[]): Bench[] {
-  if (names.length === 0) return [...all];
+/** Whether a line's name is, or starts with, one of `names`; a trailing `*` is allowed. No names: every line. */
+export function matcher(names: readonly string[]): (line: string) => boolean {
   const prefixes = names.map((name) => name.replace(/\*+$/, ""));
-  return all.filter((bench) => prefixes.some((prefix) => bench.name.startsWith(prefix)));
+  return (line) => prefixes.length === 0 || prefixes.some((prefix) => line.startsWith(prefix));
 }
 
 function nothingCalled(names: readonly string[], all: readonly Bench[]): AppError {
-  const known = all.map((bench) => bench.name).join(", ");
+  const known = all.flatMap((bench) => bench.lines).join(", ");
   return new AppError("InvalidArgument", `no benchmark starts with ${names.join(" or ")}; there are: ${known}`);
 }
 
 /** One after the other, so that they do not disturb each other. A failed one is told and does not stop the rest. */
-export async function runAll(benches: readonly Bench[], format: (line: BenchLine) => string): Promise<number> {
+export async function runAll(
+  benches: readonly Bench[],
+  wanted: (line: string) => boolean,
+  format: (line: BenchLine) => string,
+): Promise<number> {
   let failed = 0;
   for (const bench of benches) {
+    const names = bench.lines.filter(wanted).join(", ");
     const missing = await bench.missing?.();
     if (missing !== undefined) {
-      process.stderr.write(`${bench.name}: left out: ${missing}\n`);
+      process.stderr.write(`${names}: left out: ${missing}\n`);
       continue;
     }
     try {
-      for (const line of await bench.run()) process.stdout.write(`${format(line)}\n`);
+      for (const line of await bench.run(wanted)) if (wanted(line.bench)) process.stdout.write(`${format(line)}\n`);
     } catch (error) {
       failed++;
-      process.stderr.write(`${bench.name}: failed: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.stderr.write(`${names}: failed: ${error instanceof Error ? error.message : String(error)}\n`);
     }
   }
   return failed === 0 ? 0 : 1;
@@ -87,13 +96,22 @@ export async function runAll(benches: readonly Bench[], format: (line: BenchLine
 /** The line for machines. */
 export function jsonLine(line: BenchLine): string {
   const { bench, ours, theirs, reference, unit, ratio } = line;
-  return JSON.stringify({ bench, ours: short(ours), theirs: short(theirs), reference, unit, ratio: short(ratio) });
+  // What is undefined is left out.
+  return JSON.stringify({
+    bench,
+    ours: short(ours),
+    theirs: theirs === undefined ? undefined : short(theirs),
+    reference,
+    unit,
+    ratio: ratio === undefined ? undefined : short(ratio),
+  });
 }
 
 /** The line for people. */
 export function tableLine(line: BenchLine): string {
-  const figures = `${String(short(line.ours)).padStart(10)} ${line.unit.padEnd(8)}`;
-  return `${line.bench.padEnd(36)} ${figures} ${line.ratio.toFixed(2).padStart(6)} × ${line.reference} (${short(line.theirs)})`;
+  const figures = `${line.bench.padEnd(36)} ${String(short(line.ours)).padStart(10)} ${line.unit.padEnd(8)}`;
+  if (line.ratio === undefined || line.theirs === undefined) return figures.trimEnd();
+  return `${figures} ${line.ratio.toFixed(2).padStart(6)} × ${line.reference} (${short(line.theirs)})`;
 }
 
 /** Four significant digits: more would be noise. */

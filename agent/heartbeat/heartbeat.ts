@@ -1,5 +1,6 @@
 /** Tells the brain every now and then what this agent has, and learns its cluster and pace from the answer. Goes on through any failure. */
 import type { Heartbeat } from "@couchestor/common/api/nodes.ts";
+import { zeroUuid } from "@couchestor/common/api/primitives.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { BrainPort, Log } from "../ports.ts";
@@ -19,6 +20,8 @@ export interface HeartbeatParts {
 export const heartbeatEveryMsDefault = 1_000;
 const everyMsMin = 20;
 const everyMsMax = 60_000;
+/** The pace while pools wait to be told their cluster: they take no chunks before the brain has heard that they know it. */
+const joiningEveryMs = 100;
 
 export class HeartbeatLoop {
   readonly #parts: HeartbeatParts;
@@ -64,9 +67,13 @@ export class HeartbeatLoop {
   async #beat(): Promise<void> {
     const { brain, nodeName, state, onCluster, clock, log } = this.#parts;
     try {
-      const answer = await brain.heartbeat(nodeName, state());
+      const sent = state();
+      const answer = await brain.heartbeat(nodeName, sent);
       this.#lastAnswerMs = clock.monotonicMs();
-      this.#everyMs = Math.min(everyMsMax, Math.max(everyMsMin, answer.heartbeatEveryMs));
+      const everyMs = Math.min(everyMsMax, Math.max(everyMsMin, answer.heartbeatEveryMs));
+      this.#everyMs = sent.pools.some((pool) => pool.clusterUuid === zeroUuid && pool.state !== "Failed")
+        ? Math.min(everyMs, joiningEveryMs)
+        : everyMs;
       if (this.#failing !== undefined) log.info({}, "the brain answers again");
       this.#failing = undefined;
       if (answer.clusterUuid !== undefined) await onCluster(answer.clusterUuid);

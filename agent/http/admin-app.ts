@@ -51,7 +51,6 @@ async function volumeData({ maps, reader, log }: AdminAppParts, c: AgentContext)
   const first = await pieces.next();
   const headers = {
     "content-type": "application/octet-stream",
-    "content-length": String(length),
     "accept-ranges": "bytes",
     "cache-control": "no-store",
     ...(asked === null ? {} : { "content-range": `bytes ${offset}-${offset + length - 1}/${sizeBytes}` }),
@@ -60,7 +59,7 @@ async function volumeData({ maps, reader, log }: AdminAppParts, c: AgentContext)
   return new Response(stream, { status: asked === null ? 200 : 206, headers });
 }
 
-/** Pulled piece by piece, so that a slow reader holds nothing but what is read ahead. A failure breaks the connection off: the length says that it is not the end. */
+/** Pulled piece by piece, so that a slow reader holds nothing but what is read ahead. A failure breaks the connection off before the last piece of the chunked body, so no client takes it for the end. */
 function streamOf(
   first: IteratorResult<Uint8Array>,
   pieces: AsyncGenerator<Uint8Array>,

@@ -4,11 +4,12 @@ import type { RunMap } from "@couchestor/common/api/maps.ts";
 import { TokenBucket } from "@couchestor/common/resilience/token-bucket.ts";
 import type { MoverContext } from "../ports.ts";
 import type { ByteBudget } from "./byte-budget.ts";
-import type { NodeOfPool, StripeView } from "./shard-places.ts";
+import type { PoolFinder } from "./pool-finder.ts";
+import type { StripeView } from "./shard-places.ts";
 
 export interface ActContext extends MoverContext {
   budget: ByteBudget;
-  nodeOfPool?: NodeOfPool;
+  finder: Pick<PoolFinder, "nodeOf" | "learn">;
 }
 
 /** Stripes that one act works on at a time. */

@@ -7,6 +7,23 @@ interface Waiter {
 
 export type Priority = "foreground" | "background";
 
+/** The agent's memory, split so that no wait can go in a circle. */
+export interface MemoryBudgets {
+  /** Of what this agent moves: stripes it encodes, reads, rebuilds. Whoever holds some may wait for other agents. */
+  moving: ByteBudget;
+  /** Of chunks it takes in or hands out for others. Whoever holds some waits for this agent's pools alone. */
+  serving: ByteBudget;
+}
+
+/**
+ * Splits `totalBytes`. With one budget for both, two agents full of their own stripes would each wait to put a chunk into the other, until
+ * their calls time out.
+ */
+export function memoryBudgets(totalBytes: number): MemoryBudgets {
+  const servingBytes = Math.floor(totalBytes / 4);
+  return { moving: new ByteBudget(totalBytes - servingBytes), serving: new ByteBudget(servingBytes) };
+}
+
 export class ByteBudget {
   readonly totalBytes: number;
   #free: number;

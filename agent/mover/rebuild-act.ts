@@ -20,6 +20,7 @@ export async function runRebuild(
   signal: AbortSignal,
 ): Promise<void> {
   const throttle = throttleOf(task, context);
+  await context.finder.learn(task.run, task.nodes);
   await forEachAtOnce(rebuildPlan(task), actStripesAtOnce, signal, async ({ stripe, targets }, both) => {
     if (targets.length > 0) await rebuildStripe(context, task, { stripe, targets }, { throttle, meter }, both);
     meter.stripes++;
@@ -40,7 +41,12 @@ async function rebuildStripe(
   const release = await context.budget.acquire(2 * images.bytes, "background", signal);
   try {
     const wanted = targets.map((target) => target.shardIndex);
-    const fetch = new StripeFetch(view, { ...context, signal, exclude: new Set(wanted) });
+    const fetch = new StripeFetch(view, {
+      ...context,
+      nodeOfPool: context.finder.nodeOf,
+      signal,
+      exclude: new Set(wanted),
+    });
     const whole = (shardIndex: number) => ({
       shardIndex,
       firstBlock: 0,
@@ -75,7 +81,7 @@ async function sourceDigest(
   excluded: ReadonlySet<number>,
   signal: AbortSignal,
 ): Promise<number> {
-  const places = shardPlaces(view, context.nodeOfPool)
+  const places = shardPlaces(view, context.finder.nodeOf)
     .filter((place) => place !== undefined)
     .filter((place) => !excluded.has(place.shardIndex) && !fetch.losses.has(place.shardIndex))
     .filter((place) => fetch.held({ shardIndex: place.shardIndex, firstBlock: 0, blockCount: 1 }) !== undefined);

@@ -45,6 +45,7 @@ export async function runScrub(
     return result;
   }
   const throttle = throttleOf(task, context);
+  await context.finder.learn(run, task.nodes);
   const shard = shardBytes(run.code, stripeBytesOf(task.volume, run.firstStripe));
   const perBatch = Math.max(1, Math.min(stripesPerBatchMax, Math.floor(verifyBytesMax / shard)));
   const end = run.firstStripe + run.stripeCount;
@@ -80,7 +81,7 @@ async function verifyStripes(
 ): Promise<Map<number, Checked[]>> {
   const wanted = stripes.flatMap((stripe) => {
     const view = viewOf(task, stripe);
-    const places = shardPlaces(view, context.nodeOfPool);
+    const places = shardPlaces(view, context.finder.nodeOf);
     return places.map((place, shardIndex) => ({
       stripe,
       view,

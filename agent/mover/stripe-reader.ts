@@ -3,7 +3,8 @@ import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { MoverContext } from "../ports.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import type { MapCache } from "./map-cache.ts";
-import { type NodeOfPool, type StripeView, versionOf } from "./shard-places.ts";
+import type { PoolFinder } from "./pool-finder.ts";
+import { type StripeView, versionOf } from "./shard-places.ts";
 import { StripeFetch } from "./stripe-fetch.ts";
 import { piecesOfRange, type StripeRange, stripeBytesOf, stripesOfRange } from "./stripe-layout.ts";
 
@@ -39,19 +40,19 @@ export class StripeReader {
   readonly #maps: MapCache;
   readonly #budget: ByteBudget;
   readonly #limits: StripeReaderLimits;
-  readonly #nodeOfPool: NodeOfPool | undefined;
+  readonly #finder: Pick<PoolFinder, "nodeOf" | "learn">;
   /** Totals since the start, for metrics. */
   readonly counts: ReadCounts = { chunksRead: 0, bytesRead: 0, degradedStripes: 0 };
 
   constructor(
     context: MoverContext,
-    parts: { maps: MapCache; budget: ByteBudget; nodeOfPool?: NodeOfPool },
+    parts: { maps: MapCache; budget: ByteBudget; finder: Pick<PoolFinder, "nodeOf" | "learn"> },
     limits: StripeReaderLimits = stripeReaderLimits,
   ) {
     this.#context = context;
     this.#maps = parts.maps;
     this.#budget = parts.budget;
-    this.#nodeOfPool = parts.nodeOfPool;
+    this.#finder = parts.finder;
     this.#limits = limits;
   }
 
@@ -123,9 +124,10 @@ export class StripeReader {
   ): Promise<Uint8Array> {
     const { run, volume, stripe } = view;
     if (run.generation === 0) return new Uint8Array(range.lengthBytes);
+    await this.#finder.learn(run, view.nodes);
     const fetch = new StripeFetch(view, {
       ...this.#context,
-      nodeOfPool: this.#nodeOfPool,
+      nodeOfPool: this.#finder.nodeOf,
       signal,
       onAbsent: mayRestart ? () => this.#checkMap(view) : undefined,
     });

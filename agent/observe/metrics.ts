@@ -2,6 +2,7 @@
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { createRegistry } from "@couchestor/common/observe/registry.ts";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { MemoryBudgets } from "../mover/byte-budget.ts";
 import type { PoolChunkStore } from "../store/chunk-store.ts";
 
 export interface MetricsSources {
@@ -11,7 +12,7 @@ export interface MetricsSources {
   stores(): PoolChunkStore[];
   acts(): { active: number; ends: ReadonlyMap<string, number> };
   reads(): { chunksRead: number; bytesRead: number; degradedStripes: number };
-  memory(): { usedBytes: number; totalBytes: number };
+  memory(): MemoryBudgets;
   brainAnsweredMsAgo(): number | undefined;
 }
 
@@ -130,12 +131,14 @@ function addActGauges(registers: Registry[], sources: MetricsSources): void {
     "Stripe reads that met a missing shard.",
     () => sources.reads().degradedStripes,
   );
-  gauge("couchestor_memory_budget_used_bytes", "Data held in memory on its way.", () => sources.memory().usedBytes);
-  gauge(
-    "couchestor_memory_budget_bytes",
-    "The most data held in memory on its way.",
-    () => sources.memory().totalBytes,
-  );
+  gauge("couchestor_memory_budget_used_bytes", "Data held in memory on its way.", () => {
+    const { moving, serving } = sources.memory();
+    return moving.usedBytes + serving.usedBytes;
+  });
+  gauge("couchestor_memory_budget_bytes", "The most data held in memory on its way.", () => {
+    const { moving, serving } = sources.memory();
+    return moving.totalBytes + serving.totalBytes;
+  });
   gauge("couchestor_brain_answered_seconds_ago", "Since the brain last answered a heartbeat.", () => {
     const ms = sources.brainAnsweredMsAgo();
     return ms === undefined ? undefined : ms / 1000;

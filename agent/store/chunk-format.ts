@@ -37,6 +37,7 @@ export const chunkBytesMax = 64 * 2 ** 20;
 export const chunkTableOffset = 384;
 export const volumeNameBytesMax = 63;
 const checksumKindCrc32c = 1;
+const text = new TextDecoder();
 
 export const chunkOffset = {
   clusterUuid: 64,
@@ -275,5 +276,5 @@ function readName(bytes: Uint8Array): string {
   const length = bytes[at] ?? 0;
   if (length > volumeNameBytesMax) throw corrupt("volumeName", `${length} bytes`, `at most ${volumeNameBytesMax}`);
   checkZero(bytes, at + 1 + length, chunkOffset.reservedB, "padding behind volumeName");
-  return new TextDecoder().decode(bytes.subarray(at + 1, at + 1 + length));
+  return text.decode(bytes.subarray(at + 1, at + 1 + length));
 }

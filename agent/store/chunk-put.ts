@@ -138,14 +138,15 @@ function putOperation(
   return {
     bytes: image.byteLength,
     names: [formatName(info)],
-    plan: (place) => {
+    plan: (place, arena) => {
       const row = pool.map.index.findName(info);
       const now = row < 0 ? undefined : pool.map.index.placeAt(row);
       if (now && (now.segmentId !== replaces?.segmentId || now.offset !== replaces.offset))
         return { buffers: [], apply: () => false };
       pool.map.index.checkRoom(info);
       const whole = image.byteLength <= copiedBytesMax;
-      const head = whole ? image.slice() : image.slice(0, headerBytes);
+      const head = arena.take(whole ? image.byteLength : headerBytes);
+      head.set(whole ? image : image.subarray(0, headerBytes));
       const stamp = {
         poolUuid: pool.medium.superblock.poolUuid,
         segmentId: place.segmentId,

@@ -16,8 +16,18 @@ export function codeToBytes(code: Code, matrixId: number, polynomial: number): U
   }
 }
 
+/** The last code read: chunks that come together are of one code. */
+let last: { bytes: Uint8Array; result: { code: Code; matrixId: number } } | undefined;
+
 /** The code that eight bytes say; throws `ChunkCorrupt` naming the field. */
 export function codeFromBytes(bytes: Uint8Array): { code: Code; matrixId: number } {
+  if (last && Buffer.compare(last.bytes, bytes) === 0) return last.result;
+  const result = parseCodeBytes(bytes);
+  last = { bytes: bytes.slice(), result };
+  return result;
+}
+
+function parseCodeBytes(bytes: Uint8Array): { code: Code; matrixId: number } {
   const [kind = 0, first = 0, second = 0, third = 0, matrixId = 0, polynomial = 0, spareA = 0, spareB = 0] = bytes;
   if (polynomial !== fieldPolynomial) throw corrupt("field polynomial", polynomial, `${fieldPolynomial}`);
   if (spareA !== 0 || spareB !== 0) throw corrupt("reserved of code", `${spareA}, ${spareB}`, "0, 0");

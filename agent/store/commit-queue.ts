@@ -1,5 +1,6 @@
 /**
- * Group commit: whatever waits is written together, synced once, read back, and only then indexed and answered.
+ * Group commit: whatever waits is written together, synced once, read back, and only then indexed and answered. While one group is synced
+ * and read back the next is written behind it; they are finished in order, and one that fails takes the next with it.
  *
  * Crash points of the write path, each with its outcome (tested one by one in `crash.test.ts`):
  *   C1 before the write                       nothing happened
@@ -16,8 +17,9 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Pool } from "./pool.ts";
 import { isNoSpace } from "./pool-health.ts";
 import type { Place } from "./pool-map.ts";
-import { verifyRecords } from "./record-verify.ts";
+import { verifyRecords, verifyWindow } from "./record-verify.ts";
 import type { SegmentLog } from "./segment-log.ts";
+import { joinAdjacent, WriteArena } from "./write-arena.ts";
 
 export interface Planned<T> {
   /** What to write at the place given; empty if there is nothing to write after all. */
@@ -31,8 +33,11 @@ export interface LogOperation<T> {
   bytes: number;
   /** Chunks that it puts or deletes, as text: two operations on one chunk never share a group. */
   names: readonly string[];
-  /** Called in its turn, with the index as all before it left it. May throw: that fails this operation alone. */
-  plan(place: Place): Planned<T>;
+  /**
+   * Called in its turn, with the index as all before it left it. May throw: that fails this operation alone. `arena` is memory for what it
+   * writes; anything else that it gives to be written must stay as it is until it is answered.
+   */
+  plan(place: Place, arena: WriteArena): Planned<T>;
 }
 
 interface Waiting {
@@ -42,6 +47,15 @@ interface Waiting {
 }
 interface Member extends Waiting {
   planned: Planned<unknown>;
+  lengthBytes: number;
+}
+
+/** Operations that share a write and a sync. */
+interface Group {
+  taken: Waiting[];
+  names: Set<string>;
+  members: Member[];
+  place: Place | undefined;
 }
 
 export class CommitQueue {
@@ -51,6 +65,10 @@ export class CommitQueue {
   readonly #outside: (() => void)[] = [];
   #queuedBytes = 0;
   #running: Promise<void> | undefined;
+  /** The group that is being synced and read back. Its names are not touched meanwhile, since the index does not know of it yet. */
+  #finishing: { names: ReadonlySet<string>; done: Promise<void> } | undefined;
+  #window: Uint8Array | undefined;
+  readonly #arena = new WriteArena();
 
   constructor(pool: Pool, log: SegmentLog) {
     this.#pool = pool;
@@ -73,54 +91,71 @@ export class CommitQueue {
     });
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when nothing waits and nothing is under way. */
   async idle(): Promise<void> {
-    while (this.#running) await this.#running;
+    while (this.#running || this.#finishing) await (this.#running ?? this.#finishing?.done);
   }
 
   async #run(): Promise<void> {
     // One turn, so that what was asked for at the same moment shares the sync.
     await Promise.resolve();
-    while (this.#waiting.length > 0) await this.#commit();
+    while (this.#waiting.length > 0) {
+      const group = this.#takeGroup();
+      if (group.taken.length === 0) await this.#finishing?.done;
+      else await this.#commit(group);
+    }
     this.#running = undefined;
   }
 
-  async #commit(): Promise<void> {
-    const taken = this.#takeGroup();
-    const members: Member[] = [];
+  /** Writes the group; returns when the next may be written, while this one is being finished. */
+  async #commit(group: Group): Promise<void> {
     try {
       this.#pool.health.checkWritable();
-      await this.#write(taken, members);
-      for (const member of members) settle(member, () => member.planned.apply());
+      await this.#write(group);
     } catch (error) {
-      const shown = this.#pool.health.asAppError(error);
-      for (const waiting of taken) waiting.reject(shown);
-    } finally {
-      for (const { operation } of taken) this.#queuedBytes -= operation.bytes;
-      for (const resume of this.#outside.splice(0)) resume();
+      return this.#reject(group, error);
     }
+    await this.#finishing?.done;
+    const done = this.#finish(group).then(() => {
+      if (this.#finishing?.done === done) this.#finishing = undefined;
+    });
+    this.#finishing = { names: group.names, done };
   }
 
-  /** As many as may share a sync, at least one. */
-  #takeGroup(): Waiting[] {
+  #reject(group: Group, error: unknown): void {
+    const shown = this.#pool.health.asAppError(error);
+    for (const waiting of group.taken) waiting.reject(shown);
+    this.#release(group);
+  }
+
+  #release({ taken }: Group): void {
+    for (const { operation } of taken) this.#queuedBytes -= operation.bytes;
+    for (const resume of this.#outside.splice(0)) resume();
+  }
+
+  /** As many as may share a sync; none if the first is of a chunk that the group before is about. */
+  #takeGroup(): Group {
     const { groupBytesMax, groupRecordsMax } = this.#pool.limits;
+    const busy = this.#finishing?.names;
     const names = new Set<string>();
     let bytes = 0;
     let count = 0;
     for (const { operation } of this.#waiting) {
       const room = bytes + operation.bytes <= groupBytesMax && count < groupRecordsMax;
-      if (count > 0 && (!room || operation.names.some((name) => names.has(name)))) break;
+      if (count > 0 && !room) break;
+      if (operation.names.some((name) => names.has(name) || busy?.has(name))) break;
       for (const name of operation.names) names.add(name);
       bytes += operation.bytes;
       count++;
     }
-    return this.#waiting.splice(0, count);
+    return { taken: this.#waiting.splice(0, count), names, members: [], place: undefined };
   }
 
-  /** Writes and syncs the group; what does not fit into the segment goes back to the head of the queue. Fills `members`. */
-  async #write(taken: Waiting[], members: Member[]): Promise<void> {
-    const { medium, health } = this.#pool;
+  /** Writes the group; what does not fit into the segment goes back to the head of the queue. */
+  async #write(group: Group): Promise<void> {
+    const { taken, members } = group;
     const first = await this.#placeFor(taken);
+    this.#arena.reset(); // the group before is written
     let offset = first.offset;
     const buffers: Uint8Array[] = [];
     for (const [i, waiting] of taken.entries()) {
@@ -128,42 +163,71 @@ export class CommitQueue {
         this.#waiting.unshift(...taken.splice(i));
         break;
       }
-      const planned = plan(waiting, { segmentId: first.segmentId, offset });
+      const planned = plan(waiting, { segmentId: first.segmentId, offset }, this.#arena);
       if (!planned) continue;
-      members.push({ ...waiting, planned });
-      for (const buffer of planned.buffers) {
-        buffers.push(buffer);
-        offset += buffer.byteLength;
-      }
+      const lengthBytes = planned.buffers.reduce((sum, buffer) => sum + buffer.byteLength, 0);
+      members.push({ ...waiting, planned, lengthBytes });
+      buffers.push(...planned.buffers);
+      offset += lengthBytes;
     }
     if (buffers.length === 0) return;
     try {
-      await medium.write(first.segmentId, buffers, first.offset);
+      await this.#pool.medium.write(first.segmentId, joinAdjacent(buffers), first.offset);
     } catch (error) {
       await this.#cutOff(first, error);
       throw error;
     }
-    try {
-      await medium.sync(first.segmentId);
-      // Writing goes on in a file whose directory was removed; it must not be answered.
-      await medium.checkPresent(first.segmentId);
-      await verifyRecords(this.#pool, first, offset);
-    } catch (error) {
-      health.stopWrites("making a group durable failed", error);
-      throw error;
-    }
-    this.#log.advance(offset);
+    group.place = first;
+    this.#log.written(offset);
   }
 
   async #placeFor(taken: Waiting[]): Promise<Place> {
     const bytes = taken[0]?.operation.bytes ?? 0;
+    // A segment is closed only when all of it is durable: recovery relies on it.
+    if (!this.#log.continues(bytes)) await this.#finishing?.done;
     try {
+      this.#pool.health.checkWritable();
       return await this.#log.place(bytes);
     } catch (error) {
       if (!isNoSpace(error) && !(error instanceof AppError))
         this.#pool.health.stopWrites("making a segment failed", error);
       throw error;
     }
+  }
+
+  /** Makes the group durable, reads it back, changes the index and answers. Never throws. */
+  async #finish(group: Group): Promise<void> {
+    const { members, place } = group;
+    try {
+      if (place) await this.#makeDurable(place, members);
+      for (const member of members) settle(member, () => member.planned.apply());
+      this.#release(group);
+    } catch (error) {
+      this.#reject(group, error);
+    }
+  }
+
+  async #makeDurable(place: Place, members: readonly Member[]): Promise<void> {
+    const { medium, health } = this.#pool;
+    // The group before may have failed after this one was written.
+    health.checkWritable();
+    const lengths = members.map((member) => member.lengthBytes).filter((length) => length > 0);
+    try {
+      await medium.sync(place.segmentId);
+      this.#window ??= verifyWindow();
+      // Writing goes on in a file whose directory was removed; it must not be answered.
+      await Promise.all([
+        medium.checkPresent(place.segmentId),
+        verifyRecords(this.#pool, place, lengths, this.#window),
+      ]);
+    } catch (error) {
+      health.stopWrites("making a group durable failed", error);
+      throw error;
+    }
+    this.#log.durable(
+      place.segmentId,
+      lengths.reduce((sum, length) => sum + length, place.offset),
+    );
   }
 
   /** After a failed write: takes off what of it may be there. */
@@ -181,9 +245,9 @@ export class CommitQueue {
 }
 
 /** A plan that throws fails its own operation only. */
-function plan(waiting: Waiting, place: Place): Planned<unknown> | undefined {
+function plan(waiting: Waiting, place: Place, arena: WriteArena): Planned<unknown> | undefined {
   try {
-    return waiting.operation.plan(place);
+    return waiting.operation.plan(place, arena);
   } catch (error) {
     waiting.reject(error);
     return undefined;

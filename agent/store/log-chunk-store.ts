@@ -134,11 +134,12 @@ export class LogChunkStore implements PoolChunkStore {
     return getBlocks(this.#pool, key, firstBlock, blockCount);
   }
 
-  async verify(key: ChunkKey): Promise<{ state: ChunkState; info?: ChunkInfo }> {
+  async verify(key: ChunkKey | ChunkName): Promise<{ state: ChunkState; info?: ChunkInfo }> {
     this.#checkOpen();
     const { index } = this.#pool.map;
     let worst: { state: ChunkState; info?: ChunkInfo } = { state: "absent" };
     for (const name of index.findKey(key).map((row) => index.nameAt(row))) {
+      if ("putAct" in key && (name.putEpoch !== key.putEpoch || name.putAct !== key.putAct)) continue;
       try {
         const chunk = await readWhole(this.#pool, name);
         if (chunk) return { state: "ok", info: chunk.info };

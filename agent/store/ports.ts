@@ -22,8 +22,8 @@ export interface ChunkStore {
   put(image: Uint8Array): Promise<PutAnswer>;
   /** Reads blocks `firstBlock` … +`blockCount` of any intact copy with this key. Absent is `ChunkAbsent`, never zeros. */
   get(key: ChunkKey, firstBlock: number, blockCount: number): Promise<VerifiedBlocks>;
-  /** Reads the whole chunk from the medium (past the page cache) and checks everything. */
-  verify(key: ChunkKey): Promise<{ state: ChunkState; info?: ChunkInfo }>;
+  /** Reads the whole chunk from the medium (past the page cache) and checks everything: any intact copy of the key, or the very copy that a full name means. */
+  verify(key: ChunkKey | ChunkName): Promise<{ state: ChunkState; info?: ChunkInfo }>;
   /** Deletes exactly these copies; the record of it is durable on return. */
   delete(request: DeleteRequest): Promise<{ deleted: number; absent: number }>;
   /** Pages through what is stored, in a stable order that survives concurrent puts. `verify` also checks each chunk's data. */

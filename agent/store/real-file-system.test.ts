@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
+import { aioAvailable } from "@couchestor/native-ffi/libaio/aio.ts";
+import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { openChunkStore } from "./chunk-store.ts";
+import type { BlockDevice } from "./medium.ts";
 import { openFileBlockDevice } from "./testing/file-block-device.ts";
 import { chunkOf, clusterUuid, keyOf, poolOptions } from "./testing/fixture.ts";
 
@@ -69,6 +72,18 @@ test("a pool that another process has open is refused", async () => {
   await store.close();
 });
 
+/** The device past the page cache, as the agent opens it. */
+async function openDirect(path: string): Promise<BlockDevice> {
+  const file = await openDirectFile(path);
+  return {
+    sizeBytes: file.sizeBytes,
+    read: async (into, offset) => expect(await file.read(into, offset)).toBe(into.byteLength),
+    write: (buffers, offset) => file.write(buffers, offset),
+    sync: () => file.sync(),
+    close: () => file.close(),
+  };
+}
+
 test("a pool on a loop device keeps its chunks", async () => {
   const image = `${dir}/image`;
   const fileSystem = nodeFileSystem();
@@ -82,13 +97,11 @@ test("a pool on a loop device keeps its chunks", async () => {
   }
   const device = attached.stdout.toString().trim();
   try {
+    const open = () =>
+      aioAvailable().available ? openDirect(device) : openFileBlockDevice(fileSystem, device, 16 * 2 ** 20);
     const options = {
       ...poolOptions(fileSystem, seededPrng(1)),
-      medium: {
-        kind: "block" as const,
-        path: device,
-        open: () => openFileBlockDevice(fileSystem, device, 16 * 2 ** 20),
-      },
+      medium: { kind: "block" as const, path: device, open },
     };
     const store = await openChunkStore(options);
     await store.adopt(clusterUuid);

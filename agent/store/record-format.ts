@@ -83,25 +83,33 @@ export function getU64(view: DataView, offset: number, field: string): number {
 
 /** Writes a UUID's sixteen bytes. */
 export function setUuid(into: Uint8Array, offset: number, uuid: string): void {
-  let at = offset;
-  for (let i = 0; i < 36; i++) {
-    if (i === 8 || i === 13 || i === 18 || i === 23) continue;
-    into[at++] = Number.parseInt(uuid.slice(i, i + 2), 16);
-    i++;
-  }
+  Buffer.from(into.buffer, into.byteOffset + offset, 16).write(uuid.replaceAll("-", ""), "hex");
 }
+
+/** UUIDs read lately: the same few come again in every header, and making the text anew costs more than all the rest of it. */
+const uuidsRead: { bytes: Uint8Array; text: string }[] = [];
+const uuidSlots = 64;
 
 /** Reads sixteen bytes as a UUID in lower case. */
 export function getUuid(from: Uint8Array, offset: number): string {
-  const hex = Buffer.from(from.buffer, from.byteOffset + offset, 16).toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const bytes = from.subarray(offset, offset + 16);
+  const slot = ((bytes[0] ?? 0) ^ (bytes[5] ?? 0) ^ (bytes[15] ?? 0)) % uuidSlots;
+  const known = uuidsRead[slot];
+  if (known && Buffer.compare(known.bytes, bytes) === 0) return known.text;
+  const hex = Buffer.from(bytes).toString("hex");
+  const text = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  if (bytes.byteLength === 16) uuidsRead[slot] = { bytes: bytes.slice(), text };
+  return text;
 }
 
-/** Throws unless bytes `from` … `to` are zero. */
+const zeros = new Uint8Array(headerBytesMax);
+
+/** Throws unless bytes `from` … `to` are zero; they are at most `headerBytesMax`. */
 export function checkZero(bytes: Uint8Array, from: number, to: number, field: string): void {
-  for (let i = from; i < to; i++) {
-    if (bytes[i] !== 0) throw corrupt(field, `byte ${i} = ${bytes[i]}`, "0");
-  }
+  const part = bytes.subarray(from, to);
+  if (Buffer.compare(part, zeros.subarray(0, part.byteLength)) === 0) return;
+  const at = part.findIndex((byte) => byte !== 0);
+  throw corrupt(field, `byte ${from + at} = ${part[at]}`, "0");
 }
 
 /** Rounds up to whole 4 KiB. */

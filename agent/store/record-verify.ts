@@ -7,38 +7,60 @@ import type { Pool } from "./pool.ts";
 import type { Place } from "./pool-map.ts";
 import { corrupt, readPrefix, recordType, viewOf } from "./record-format.ts";
 
-/** Throws `ChunkCorrupt` if what lies between `from` and `endOffset` are not whole, valid records, one behind the other. */
+/** Records are read together up to this; a longer one alone. */
+const windowBytes = 2 ** 20;
+
+/**
+ * Throws `ChunkCorrupt` if what lies from `from` on is not valid records of these lengths, one behind the other. `window` is memory of
+ * `windowBytes` that the caller keeps for the next time.
+ */
 export async function verifyRecords(
   pool: Pick<Pool, "medium" | "checksum">,
   from: Place,
-  endOffset: number,
+  lengths: readonly number[],
+  window: Uint8Array = scratch(windowBytes),
 ): Promise<void> {
-  const bytes = scratch(endOffset - from.offset);
-  const count = await pool.medium.read(from.segmentId, bytes, from.offset);
-  if (count !== bytes.byteLength) throw corrupt("read back", `${count} bytes`, `${bytes.byteLength}`);
-  let at = 0;
-  while (at < bytes.byteLength) {
-    const record = bytes.subarray(at);
-    const prefix = readPrefix(record, pool.checksum);
-    if (prefix.segmentOffset !== from.offset + at || prefix.segmentId !== from.segmentId)
-      throw corrupt(
-        "read back: place",
-        `${prefix.segmentId}:${prefix.segmentOffset}`,
-        `${from.segmentId}:${from.offset + at}`,
-      );
-    const end = prefix.headerBytes + prefix.bodyBytes;
-    if (end > record.byteLength) throw corrupt("read back: length", end, `at most ${record.byteLength}`);
-    if (prefix.type === recordType.chunk) {
-      const bad = badBlocks(
-        record.subarray(0, prefix.headerBytes),
-        record.subarray(prefix.headerBytes, end),
-        0,
-        pool.checksum,
-      );
-      if (bad.length > 0) throw corrupt("read back: blocks", bad.slice(0, 16).join(", "), "none");
+  let offset = from.offset;
+  for (let first = 0; first < lengths.length; ) {
+    let count = 0;
+    let total = 0;
+    while (
+      first + count < lengths.length &&
+      (count === 0 || total + (lengths[first + count] ?? 0) <= window.byteLength)
+    )
+      total += lengths[first + count++] ?? 0;
+    const bytes = total <= window.byteLength ? window.subarray(0, total) : scratch(total);
+    const got = await pool.medium.read(from.segmentId, bytes, offset);
+    if (got !== total) throw corrupt("read back", `${got} bytes`, `${total}`);
+    let at = 0;
+    for (const length of lengths.slice(first, first + count)) {
+      verifyRecord(pool.checksum, bytes.subarray(at, at + length), { segmentId: from.segmentId, offset: offset + at });
+      at += length;
     }
-    at += end;
+    offset += total;
+    first += count;
   }
+}
+
+function verifyRecord(checksum: Checksum, record: Uint8Array, place: Place): void {
+  const prefix = readPrefix(record, checksum);
+  if (prefix.segmentOffset !== place.offset || prefix.segmentId !== place.segmentId)
+    throw corrupt(
+      "read back: place",
+      `${prefix.segmentId}:${prefix.segmentOffset}`,
+      `${place.segmentId}:${place.offset}`,
+    );
+  if (prefix.headerBytes + prefix.bodyBytes !== record.byteLength)
+    throw corrupt("read back: length", prefix.headerBytes + prefix.bodyBytes, `${record.byteLength}`);
+  if (prefix.type !== recordType.chunk) return;
+  const data = record.subarray(prefix.headerBytes);
+  const bad = badBlocks(record.subarray(0, prefix.headerBytes), data, 0, checksum);
+  if (bad.length > 0) throw corrupt("read back: blocks", bad.slice(0, 16).join(", "), "none");
+}
+
+/** Memory for `verifyRecords`. */
+export function verifyWindow(): Uint8Array {
+  return scratch(windowBytes);
 }
 
 /** Memory that is filled before it is read. */

@@ -163,7 +163,7 @@ function hasOlderCopy(map: PoolMap, chunk: ChunkIdentity): boolean {
 
 async function isWhole(medium: Medium, checksum: Checksum, place: Place, recordBytes: number): Promise<boolean> {
   try {
-    await verifyRecords({ medium, checksum }, place, place.offset + recordBytes);
+    await verifyRecords({ medium, checksum }, place, [recordBytes]);
     return true;
   } catch (error) {
     if (isAppError(error, "ChunkCorrupt")) return false;

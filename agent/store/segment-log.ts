@@ -20,11 +20,6 @@ export class SegmentLog {
     return this.#active?.segmentId;
   }
 
-  /** Where the next record goes. */
-  get end(): { segmentId: number; offset: number } | undefined {
-    return this.#active;
-  }
-
   /** Whether a record of `bytes` at `offset` stays within the segment. A record that no segment has room for gets one of its own. */
   fits(offset: number, bytes: number): boolean {
     return offset + bytes <= this.#pool.medium.segmentBytes || offset === segmentHeaderBytes;
@@ -37,7 +32,7 @@ export class SegmentLog {
 
   /** The place for a record of `bytes`; begins a new segment if needed. Only one caller at a time. */
   async place(bytes: number): Promise<{ segmentId: number; offset: number }> {
-    if (this.#active && this.fits(this.#active.offset, bytes)) return this.#active;
+    if (this.#active && this.continues(bytes)) return this.#active;
     const { medium, map, clock, checksum } = this.#pool;
     const segmentId = this.#lastSegmentId + 1;
     if (segmentId > 0xffff_ffff) throw new AppError("NoSpace", `pool ${this.#pool.name}: segment numbers are used up`);
@@ -59,11 +54,20 @@ export class SegmentLog {
     return this.#active;
   }
 
-  /** Everything up to `offset` of the active segment is durable. */
-  advance(offset: number): void {
+  /** The active segment is written up to `offset`; whether that is durable is not known yet. */
+  written(offset: number): void {
     if (!this.#active) throw new Error("no active segment");
     this.#active = { ...this.#active, offset };
-    const account = this.#pool.map.segments.get(this.#active.segmentId);
+  }
+
+  /** All of a segment up to `offset` is durable. */
+  durable(segmentId: number, offset: number): void {
+    const account = this.#pool.map.segments.get(segmentId);
     if (account) account.sizeBytes = offset;
+  }
+
+  /** Whether a record of `bytes` goes into the segment that is being written. */
+  continues(bytes: number): boolean {
+    return this.#active !== undefined && this.fits(this.#active.offset, bytes);
   }
 }

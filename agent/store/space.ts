@@ -30,6 +30,7 @@ export function spaceFigures(options: {
 /** How old a reading of the medium's space may be, and how many bytes may have been written since. */
 const readingAgeMsMax = 250;
 const readingBytesMax = 16 * 2 ** 20;
+const plentyBytes = 2 ** 30;
 
 export class SpaceGuard {
   readonly #pool: Pool;
@@ -38,6 +39,11 @@ export class SpaceGuard {
   #readAtMs = Number.NEGATIVE_INFINITY;
   /** Admitted since the reading. */
   #sinceBytes = 0;
+  #refreshing: Promise<void> | undefined;
+  // A reading that fails is tried again; a medium that is gone fails the write itself.
+  readonly #refreshed = (): void => {
+    this.#refreshing = undefined;
+  };
 
   constructor(pool: Pool, log: SegmentLog) {
     this.#pool = pool;
@@ -76,7 +82,9 @@ export class SpaceGuard {
   async admit(bytes: number): Promise<void> {
     const { clock, health } = this.#pool;
     const old = clock.monotonicMs() - this.#readAtMs > readingAgeMsMax || this.#sinceBytes > readingBytesMax;
-    if (old || health.state === "Full" || this.figures.freeBytes < bytes) await this.refresh();
+    // With plenty left, a new reading need not be waited for.
+    if (health.state === "Full" || this.figures.freeBytes < bytes + plentyBytes) await this.refresh();
+    else if (old) this.#refreshing ??= this.refresh().then(this.#refreshed, this.#refreshed);
     if (this.#figures.freeBytes - this.#sinceBytes < bytes) {
       const { capacityBytes, usedBytes, freeBytes } = this.#figures;
       health.setFull(`${freeBytes} bytes are free for chunks of ${capacityBytes}, ${usedBytes} are used`);

@@ -1,5 +1,5 @@
 /** One agent for tests: a real pool, real listeners, faults on demand. */
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { ChunkKey } from "@couchestor/common/api/chunks.ts";
 import { type Listener, startListener } from "@couchestor/common/http/listener.ts";
@@ -13,11 +13,12 @@ import { typescriptCodec } from "@couchestor/native-ffi/codec/typescript-codec.t
 import { adminApp } from "../http/admin-app.ts";
 import { clusterApp } from "../http/cluster-app.ts";
 import { ActRunner } from "../mover/act-runner.ts";
-import { ByteBudget } from "../mover/byte-budget.ts";
+import { type ByteBudget, type MemoryBudgets, memoryBudgets } from "../mover/byte-budget.ts";
 import { MapCache } from "../mover/map-cache.ts";
 import { NodePeers } from "../mover/node-peers.ts";
+import { PoolFinder } from "../mover/pool-finder.ts";
 import { type RemotePeerLimits, remotePeerLimits } from "../mover/remote-chunk-peer.ts";
-import { StripeReader } from "../mover/stripe-reader.ts";
+import { StripeReader, stripeReaderLimits } from "../mover/stripe-reader.ts";
 import { agentMetrics } from "../observe/metrics.ts";
 import { PoolIdentities } from "../pools/identities.ts";
 import { poolOpener } from "../pools/open-pool.ts";
@@ -41,12 +42,16 @@ export class TestAgent {
   readonly acts: ActRunner;
   readonly reader: StripeReader;
   readonly maps: MapCache;
+  readonly memory: MemoryBudgets;
+  /** Of what it moves. */
   readonly budget: ByteBudget;
   readonly poolPath: string;
   /** What the map says. */
   online = true;
   /** Takes requests and never answers. */
   hung = false;
+  /** What is served, as `METHOD /path/{parameter}`. */
+  readonly routes: { cluster: string[]; admin: string[] };
   readonly #cluster: Listener;
   readonly #admin: Listener;
 
@@ -58,7 +63,7 @@ export class TestAgent {
     const specs = [{ poolName: "p", path: join(path, "p"), labels: {} }];
     const identities = new PoolIdentities(path);
     const pools = new PoolRegistry({ ...parts, nodeName, specs, open, identities, retryMs: 20 });
-    await (await import("node:fs/promises")).mkdir(path, { recursive: true });
+    await mkdir(path, { recursive: true });
     await pools.start();
     await pools.adopt(clusterUuid);
     return new TestAgent(options, pools);
@@ -70,7 +75,8 @@ export class TestAgent {
     this.nodeName = nodeName;
     this.pools = pools;
     this.poolPath = join(path, "p");
-    this.budget = new ByteBudget(64 * 2 ** 20);
+    this.memory = memoryBudgets(64 * 2 ** 20);
+    this.budget = this.memory.moving;
     const peers = new NodePeers({
       nodeName,
       pools,
@@ -81,9 +87,12 @@ export class TestAgent {
     });
     const mover = { ...coding, ...base, peers };
     this.maps = new MapCache({ brain, ...base });
-    this.reader = new StripeReader(mover, { maps: this.maps, budget: this.budget });
+    const finder = new PoolFinder({ nodeName, pools, clock: systemClock, tls: () => undefined });
+    // An absent chunk always has the map asked for anew.
+    const readerLimits = { ...stripeReaderLimits, mapBelievedMs: 0 };
+    this.reader = new StripeReader(mover, { maps: this.maps, budget: this.budget, finder }, readerLimits);
     const instanceUuid = systemPrng.uuid();
-    this.acts = new ActRunner({ ...mover, budget: this.budget }, { brain, nodeName, instanceUuid });
+    this.acts = new ActRunner({ ...mover, budget: this.budget, finder }, { brain, nodeName, instanceUuid });
     const version = { version: "0", commit: "0", protocolVersion: 1, codec: "typescript", nodeName, instanceUuid };
     const metrics = agentMetrics({
       nodeName,
@@ -92,7 +101,7 @@ export class TestAgent {
       stores: () => pools.stores(),
       acts: () => this.acts,
       reads: () => this.reader.counts,
-      memory: () => this.budget,
+      memory: () => this.memory,
       brainAnsweredMsAgo: () => undefined,
     });
     const app = { ...base, metrics, acts: this.acts, version };
@@ -100,10 +109,13 @@ export class TestAgent {
       ...app,
       listener: "cluster",
       pools,
-      budget: this.budget,
+      budget: this.memory.serving,
       poolInfos: () => pools.infos(),
     });
     const admin = adminApp({ ...app, listener: "admin", maps: this.maps, reader: this.reader });
+    const routesOf = (app: typeof cluster) =>
+      app.routes.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
+    this.routes = { cluster: routesOf(cluster), admin: routesOf(admin) };
     const listen = (name: string, serve: typeof cluster) =>
       startListener({
         name,

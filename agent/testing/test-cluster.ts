@@ -5,7 +5,6 @@ import { actKey } from "@couchestor/common/api/acts.ts";
 import type { NodeAddress, RunMap, ShardLocation, VolumeDescriptor } from "@couchestor/common/api/maps.ts";
 import { type Code, shardCount } from "@couchestor/common/code/code.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { silentLogger } from "@couchestor/common/observe/logger.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { type TempDir, tempDir } from "@couchestor/common/testing/temp-dir.ts";
@@ -13,7 +12,6 @@ import type { BrainPort } from "../ports.ts";
 import { TestAgent } from "./test-agent.ts";
 
 export const clusterUuid = "11111111-1111-4111-8111-111111111111";
-const log = silentLogger();
 
 export interface TestClusterOptions {
   agents?: number;
@@ -211,5 +209,3 @@ export async function until(condition: () => boolean): Promise<void> {
     await systemClock.sleep(2);
   }
 }
-
-export { log as testLog };

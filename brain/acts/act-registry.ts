@@ -7,48 +7,44 @@ import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { BrainContext } from "../ports.ts";
-import type { ActEnd, ActOrder, ActRecord } from "./act-record.ts";
+import { ActAnswers } from "./act-answers.ts";
+import { type ActLimits, actLimits } from "./act-limits.ts";
+import { type ActEnd, type ActOrder, type ActRecord, failureOf, newRecord } from "./act-record.ts";
 import type { ChunkOrders } from "./chunk-orders.ts";
-
-export interface ActLimits {
-  /** An act that moves nothing for this long is dropped. */
-  stallMsMax: number;
-  /** Heartbeats without the act, sent after the mover accepted it, until it counts as lost. */
-  missedBeatsMax: number;
-  /** Attempts to hand an act over. */
-  startAttemptsMax: number;
-  activeMax: number;
-  /** Answers kept for movers that report again. */
-  answersMax: number;
-}
-export const actLimits: ActLimits = {
-  stallMsMax: 60_000,
-  missedBeatsMax: 2,
-  startAttemptsMax: 3,
-  activeMax: 4096,
-  answersMax: 10_000,
-};
+import { FailedTargets } from "./failed-targets.ts";
+import { Reservations } from "./reservations.ts";
 
 export class ActRegistry {
   readonly #context: BrainContext;
   readonly #orders: ChunkOrders;
   readonly #limits: ActLimits;
   readonly #active = new Map<string, ActRecord>();
-  readonly #answers = new Map<string, ActDoneAnswer>();
+  readonly #answers: ActAnswers;
   readonly #nextNo = new Map<string, number>();
-  /** Whether the store names an act of an earlier process as committed. */
-  readonly #committedBefore: (act: ActId) => Promise<boolean>;
+  /** Whether the store names an act as committed; `runName` if it is known which run it writes to. */
+  readonly #committedBefore: (act: ActId, runName?: string) => Promise<boolean>;
+  /** Where the last acts of each run failed. */
+  readonly failures: FailedTargets;
+  /** Bytes on their way to pools. */
+  readonly reservations: Reservations;
   #stopped = false;
 
   constructor(
     context: BrainContext,
-    parts: { inventory: Inventory; orders: ChunkOrders; committedBefore(act: ActId): Promise<boolean> },
+    parts: {
+      inventory: Inventory;
+      orders: ChunkOrders;
+      committedBefore(act: ActId, runName?: string): Promise<boolean>;
+    },
     limits: ActLimits = actLimits,
   ) {
     this.#context = context;
     this.#orders = parts.orders;
     this.#committedBefore = parts.committedBefore;
     this.#limits = limits;
+    this.#answers = new ActAnswers(limits.answersMax);
+    this.failures = new FailedTargets(context.clock);
+    this.reservations = new Reservations(this.#active);
     parts.inventory.onChange(({ node, what }) => {
       if (what === "offline") this.#loseOf(node.name, () => true, "its mover went offline");
       if (what === "restarted" || what === "online") {
@@ -81,7 +77,10 @@ export class ActRegistry {
     return this.#active.has(actKey(act));
   }
 
-  /** Numbers the act and hands it to its mover. When this throws, the act has been dropped. */
+  /**
+   * Numbers the act and hands it to its mover. When this throws, the act has been dropped, or its commit was tried and the store has not said yet what
+   * came of it (retryable). A mover may report before its acceptance is known here: then the record returned has ended already.
+   */
   async begin(order: ActOrder): Promise<ActRecord> {
     if (this.#stopped) throw new AppError("Unavailable", "the brain is shutting down");
     if (this.#active.size >= this.#limits.activeMax) {
@@ -90,18 +89,15 @@ export class ActRegistry {
         `${this.#active.size} acts are under way, at most ${this.#limits.activeMax} may be`,
       );
     }
-    const record = this.#newRecord(order);
+    const record = newRecord(order, this.#nextAct(order), this.#context.clock.monotonicMs());
     const key = actKey(record.act);
     this.#active.set(key, record);
     try {
       await this.#handOver(record);
     } catch (error) {
-      await this.drop(
-        record,
-        `mover ${order.mover.nodeName} did not take it: ${toAppError(error).message}`,
-        toAppError(error),
-      );
-      throw error;
+      const reason = `mover ${order.mover.nodeName} did not take it: ${toAppError(error).message}`;
+      const answer = await this.drop(record, reason, toAppError(error));
+      if (answer.result === "dropped") throw error;
     }
     return record;
   }
@@ -118,9 +114,7 @@ export class ActRegistry {
     if (record.committing) return record.committing;
     record.acceptedMs ??= this.#context.clock.monotonicMs();
     if (done.outcome === "failed" || done.kind !== record.order.kind) {
-      const error = new AppError("Unavailable", done.error?.message ?? "the mover failed", {
-        data: { ...(done.error?.data ?? {}), code: done.error?.code },
-      });
+      const error = failureOf(done);
       return this.drop(record, `the mover failed: ${error.message}`, error, done);
     }
     record.state = "committing";
@@ -198,28 +192,41 @@ export class ActRegistry {
       if (answer.result === "dropped" && !record.unsure) this.#orders.enqueue(record.order.columns(record.act));
       return answer;
     } catch (error) {
-      record.state = "running";
-      record.committing = undefined;
-      record.lastProgressMs = this.#context.clock.monotonicMs();
-      if (toAppError(error).retryable) {
-        record.unsure = true;
-        throw error;
+      const failed = toAppError(error);
+      const unsureBefore = record.unsure;
+      // Until the store has said that it does not name them, the act's chunks stay, whatever becomes of the record.
+      record.unsure = true;
+      try {
+        if (failed.retryable) throw failed;
+        return await this.#afterFailedCommit(record, done, failed, unsureBefore);
+      } catch (unknown) {
+        record.state = "running";
+        record.committing = undefined;
+        record.lastProgressMs = this.#context.clock.monotonicMs();
+        throw unknown;
       }
-      return this.#afterFailedCommit(record, done, toAppError(error));
     }
   }
 
   /** Something failed that is no use repeating. Whether the commit itself was made is asked of the store before anything is deleted. */
-  async #afterFailedCommit(record: ActRecord, done: ActDone, error: AppError): Promise<ActDoneAnswer> {
+  async #afterFailedCommit(
+    record: ActRecord,
+    done: ActDone,
+    error: AppError,
+    unsureBefore: boolean,
+  ): Promise<ActDoneAnswer> {
     this.#context.log.error(
       { act: record.act, error: error.message, cause: String(error.cause ?? "") },
       "a commit failed",
     );
-    if (!(await this.#committedBefore(record.act))) {
-      return this.drop(record, `not committed: ${error.message}`, error, done);
+    if (await this.#committedBefore(record.act, record.order.runName)) {
+      this.#end(record, { answer: { result: "committed" }, done });
+      return { result: "committed" };
     }
-    this.#end(record, { answer: { result: "committed" }, done });
-    return { result: "committed" };
+    record.committing = undefined;
+    // An earlier attempt whose outcome was unknown may still reach the store: its chunks are for garbage collection, which fences first.
+    record.unsure = unsureBefore;
+    return this.drop(record, `not committed: ${error.message}`, error, done);
   }
 
   async #handOver(record: ActRecord): Promise<void> {
@@ -247,29 +254,13 @@ export class ActRegistry {
     }
   }
 
-  #newRecord(order: ActOrder): ActRecord {
-    const counter = `${order.volumeUuid}.${order.epoch}`;
+  #nextAct({ volumeUuid, epoch }: ActOrder): ActId {
+    const counter = `${volumeUuid}.${epoch}`;
     const actNo = this.#nextNo.get(counter) ?? 1;
     if (actNo > 0xffff_ffff)
       throw new AppError("FailedPrecondition", "all act numbers of this epoch are used; restart the brain");
     this.#nextNo.set(counter, actNo + 1);
-    const ended = Promise.withResolvers<ActEnd>();
-    const now = this.#context.clock.monotonicMs();
-    return {
-      act: { volumeUuid: order.volumeUuid, epoch: order.epoch, actNo },
-      order,
-      state: "starting",
-      acceptedMs: undefined,
-      lastProgressMs: now,
-      missedBeats: 0,
-      stripesDone: 0,
-      stripesTotal: 0,
-      bytesMoved: 0,
-      committing: undefined,
-      unsure: false,
-      ended: ended.promise,
-      end: ended.resolve,
-    };
+    return { volumeUuid, epoch, actNo };
   }
 
   #end(record: ActRecord, end: ActEnd): void {
@@ -277,10 +268,11 @@ export class ActRegistry {
     const key = actKey(record.act);
     this.#active.delete(key);
     this.#answers.set(key, end.answer);
-    if (this.#answers.size > this.#limits.answersMax) {
-      const oldest = this.#answers.keys().next().value;
-      if (oldest !== undefined) this.#answers.delete(oldest);
-    }
+    const { runName, mover, kind } = record.order;
+    if (end.answer.result === "committed") {
+      this.reservations.ended(record, this.#context.clock.monotonicMs());
+      this.failures.forget(runName);
+    } else if (kind !== "scrub") this.failures.note(runName, mover.nodeName, end.error);
     record.end(end);
   }
 

@@ -10,6 +10,7 @@ describe("garbage collection", () => {
     t = await TestBrain.start();
     await t.importVolume("v1", 1);
     await t.create("v2", 1);
+    await t.importRun("v2", 0);
     await grantEncode(t.brain.services, "v2", { runIndex: 0 });
     const { node, task } = t.encodeAct();
     const done = t.fleet.perform(node, task);
@@ -20,12 +21,12 @@ describe("garbage collection", () => {
     t.brain = second;
     await t.pass(1500);
     await second.sweeper.sweepAll();
-    expect(t.fleet.chunkCount()).toBe(24);
+    expect(t.fleet.chunkCount()).toBe(48);
     expect((await stale.services.acts.done(done)).result).toBe("dropped");
     expect(
       (await t.store.get((await import("@couchestor/common/crd/ec-stripe.ts")).ecStripeKind, "v2-0000000000"))?.spec
         .generation,
-    ).toBe(0);
+    ).toBe(1);
     expect(await t.allReadable("v1")).toBe(true);
     expect(stale.readiness().ready).toBe(false);
     await expect(grantEncode(stale.services, "v2", { runIndex: 0 })).rejects.toThrow("another brain took it");

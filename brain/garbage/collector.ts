@@ -1,6 +1,6 @@
 /**
  * Garbage collection of one pool: everything it lists is compared with the committed versions. A chunk goes only if the committed version, read after
- * older owners were fenced from the run, does not name it, and no act under way may [X2]. Chunks of volumes this brain does not know are counted and
+ * older owners were fenced from the run, does not name it, no act under way may [X2], and it is proven that it is not needed (`proof.ts`). Chunks of volumes this brain does not know are counted and
  * left: a lost database must not cost the data.
  */
 import type { ChunkInfo, ChunkName, DeleteRequest } from "@couchestor/common/api/chunks.ts";
@@ -13,14 +13,26 @@ import type { RunEntry } from "../volumes/run-index.ts";
 import { committedCopy, type RunShape, shapeOf } from "../volumes/run-shape.ts";
 import type { Services } from "../volumes/services.ts";
 import type { Tombstones } from "../volumes/tombstone.ts";
+import { recoveredEpoch } from "../volumes/volume-rules.ts";
+import { isOfVersion, provenGarbage } from "./proof.ts";
 
 export interface SweepReport {
   chunks: number;
   deleted: number;
   /** Of volumes this brain does not know. */
   foreign: number;
-  /** Garbage that must wait: put by an act of this owner that is under way, or by a later owner. */
+  /** What must wait: put by an act of this owner that is under way, by a later owner, or before a recovery while a node is away. */
   left: number;
+  /** Not named by the committed version, but kept because it is not proven that nobody needs it. */
+  unproven: number;
+}
+
+interface Sweep {
+  services: Services;
+  tombstones: Tombstones;
+  poolUuid: string;
+  report: SweepReport;
+  signal: AbortSignal;
 }
 
 /** Sweeps one pool, a page at a time. Throws when the pool's agent stops answering; what was done is done. */
@@ -31,7 +43,8 @@ export async function sweepPool(
   signal: AbortSignal,
 ): Promise<SweepReport> {
   const { agents } = services.context;
-  const report: SweepReport = { chunks: 0, deleted: 0, foreign: 0, left: 0 };
+  const report: SweepReport = { chunks: 0, deleted: 0, foreign: 0, left: 0, unproven: 0 };
+  const sweep: Sweep = { services, tombstones, poolUuid, report, signal };
   let after: string | undefined;
   do {
     signal.throwIfAborted();
@@ -40,7 +53,7 @@ export async function sweepPool(
     const chunks = page.chunks.map((c) => c.info).filter((info) => info.poolUuid === poolUuid);
     report.chunks += chunks.length;
     for (const [volumeUuid, infos] of Map.groupBy(chunks, (info) => info.volumeUuid)) {
-      const garbage = await garbageOf(services, tombstones, poolUuid, volumeUuid, infos, report);
+      const garbage = await garbageOf(sweep, volumeUuid, infos);
       for (const request of garbage) report.deleted += (await agents.deleteChunks(url, poolUuid, request)).deleted;
     }
     after = page.next;
@@ -48,14 +61,8 @@ export async function sweepPool(
   return report;
 }
 
-async function garbageOf(
-  services: Services,
-  tombstones: Tombstones,
-  poolUuid: string,
-  volumeUuid: string,
-  infos: ChunkInfo[],
-  report: SweepReport,
-): Promise<DeleteRequest[]> {
+async function garbageOf(sweep: Sweep, volumeUuid: string, infos: ChunkInfo[]): Promise<DeleteRequest[]> {
+  const { services, tombstones, poolUuid, report } = sweep;
   const stone = tombstones.of(volumeUuid);
   if (stone) return [requestOf(infos, "volume-deleted", stone.spec.epoch)];
   const volume = services.catalogue.volumeByUuid(volumeUuid);
@@ -67,11 +74,11 @@ async function garbageOf(
   const suspects = infos.filter((info) => {
     const run = runAt(runs, info.stripe);
     if (!run) report.left++;
-    return run !== undefined && !isNamed({ ...run, encodeEpoch: -1, encodeAct: -1 }, info, poolUuid, true);
+    return run !== undefined && !isNamed(run, info, poolUuid);
   });
   const requests: DeleteRequest[] = [];
   for (const [run, ofRun] of Map.groupBy(suspects, (info) => must(runAt(runs, info.stripe), "the run"))) {
-    const garbage = await decide(services, volume, run.name, ofRun, poolUuid, report);
+    const garbage = await decide(sweep, volume, run.name, ofRun);
     if (garbage) requests.push(garbage);
   }
   return requests;
@@ -79,58 +86,68 @@ async function garbageOf(
 
 /** Fences the run, reads it, and names what is garbage for certain. */
 async function decide(
-  services: Services,
+  { services, poolUuid, report, signal }: Sweep,
   volume: EcVolume,
   runName: string,
   suspects: ChunkInfo[],
-  poolUuid: string,
-  report: SweepReport,
 ): Promise<DeleteRequest | undefined> {
   const epoch = await services.ownership.epochOf(volume);
-  // Looked at before the run is read: an act that is done by now has its commit in what is read.
+  if (await noteLaterEpochs(services, volume, epoch, suspects)) {
+    report.left += suspects.length;
+    return undefined;
+  }
+  // Looked at before the run is fenced and read: the commit of an act that is over by now is in what is read, or it never lands.
   const idle = suspects.filter((info) => {
     const act = { volumeUuid: info.volumeUuid, epoch: info.putEpoch, actNo: info.putAct };
-    return info.putEpoch < epoch || (info.putEpoch === epoch && !services.acts.isActive(act));
+    return !services.acts.isActive(act) && mayJudge(services, volume, info);
   });
   report.left += suspects.length - idle.length;
-  await noteLaterEpochs(services, volume, epoch, suspects);
   if (idle.length === 0) return undefined;
-  const run = await fenceRun(services.catalogue, runName, epoch);
+  const ofThisEpoch = idle.some((info) => info.putEpoch === epoch);
+  const run = await fenceRun(services.catalogue, runName, epoch, ofThisEpoch);
   if (!run || run.spec.volumeUuid !== volume.spec.volumeUuid || run.spec.authority !== "store") return undefined;
-  const garbage = idle.filter(
-    (info) => covers(run, info.stripe) && !isNamed({ ...shapeOf(run.spec), ...run.spec }, info, poolUuid, false),
+  const unnamed = idle.filter(
+    (info) => covers(run, info.stripe) && !isNamed({ ...shapeOf(run.spec), ...run.spec }, info, poolUuid),
   );
+  const allowed = unnamed.filter((info) => info.putEpoch > recoveredEpoch(volume) || isOfVersion(run, info));
+  const garbage = await provenGarbage(services, volume, run, allowed, signal);
+  report.unproven += unnamed.length - garbage.length;
   return garbage.length > 0 ? requestOf(garbage, "garbage", epoch) : undefined;
 }
 
-/** An epoch above ours was in use: the store was put back to an older state. The next owner must start above it [E3]. */
+/** What was put before a recovery from the disks is not judged until every known node is there: one that is away may hold what the recovery missed. */
+function mayJudge({ inventory }: Services, volume: EcVolume, info: ChunkInfo): boolean {
+  return info.putEpoch > recoveredEpoch(volume) || [...inventory.nodes()].every((node) => node.state === "Online");
+}
+
+/**
+ * An epoch above ours was in use: the store was put back to an older state. This brain goes on above it [E3]; whether the chunks are garbage is left to the
+ * next sweep.
+ */
 async function noteLaterEpochs(
   services: Services,
   volume: EcVolume,
   epoch: number,
   infos: readonly ChunkInfo[],
-): Promise<void> {
+): Promise<boolean> {
   const highest = infos.reduce((max, info) => Math.max(max, info.putEpoch, info.encodeEpoch), 0);
-  if (highest <= epoch) return;
+  if (highest <= epoch) return false;
+  const now = await services.ownership.raiseAbove(volume, highest);
   services.context.log.error(
-    { volume: volume.metadata.name, epoch, highest },
-    "a pool holds chunks of a later owner than this one; was the database restored from a backup? Restart the brain",
+    { volume: volume.metadata.name, epoch, highest, now },
+    "a pool holds chunks of a later owner than this one: the database was put back to an older state, and what was written since is not in it. Check the volume",
   );
-  await services.catalogue.swapVolumeStatus(volume.metadata.name, (current) => {
-    const status = must(current.status, "the volume's status");
-    return (status.highestEpochSeen ?? 0) >= highest ? undefined : { ...status, highestEpochSeen: highest };
-  });
+  return true;
 }
 
-/** Whether the run's version names this copy. `byPutOnly`: the index lacks the encode act; the put act, used once, tells copies apart as well. */
+/** Whether the run's version names this copy. */
 function isNamed(
   run: RunShape & { encodeEpoch: number; encodeAct: number },
   info: ChunkInfo,
   poolUuid: string,
-  byPutOnly: boolean,
 ): boolean {
   if (run.generation !== info.generation) return false;
-  if (!byPutOnly && (run.encodeEpoch !== info.encodeEpoch || run.encodeAct !== info.encodeAct)) return false;
+  if (run.encodeEpoch !== info.encodeEpoch || run.encodeAct !== info.encodeAct) return false;
   const copy = committedCopy(run, info.stripe, info.shardIndex);
   return copy?.poolUuid === poolUuid && copy.putEpoch === info.putEpoch && copy.putAct === info.putAct;
 }

@@ -48,7 +48,7 @@ export class Sweeper {
     if (this.#running || this.#abort.signal.aborted || this.#services.cluster.uuid === undefined) return;
     const now = this.#services.context.clock.monotonicMs();
     const online = this.#pools();
-    const waiting = new Set(this.#tombstones.all().flatMap((stone) => stone.status?.pendingPools ?? []));
+    const waiting = new Set(this.#tombstones.pending().flatMap((stone) => stone.status?.pendingPools ?? []));
     for (const pool of online) {
       if (!this.#due.has(pool)) this.#due.set(pool, now + this.#options.delayMs);
       else if (waiting.has(pool)) this.#soon(pool);
@@ -70,11 +70,17 @@ export class Sweeper {
   async #sweep(poolUuid: string): Promise<void> {
     const { clock, log } = this.#services.context;
     this.#due.set(poolUuid, clock.monotonicMs() + this.#options.everyMs);
-    const stones = this.#tombstones.all();
+    const stones = this.#tombstones.pending();
     try {
       const report = await sweepPool(this.#services, this.#tombstones, poolUuid, this.#abort.signal);
       this.#reports.set(poolUuid, report);
       await this.#tombstones.swept(poolUuid, stones);
+      if (report.unproven > 0) {
+        log.warn(
+          { poolUuid, unproven: report.unproven },
+          "chunks are kept though no map names them: what the maps name instead was not found intact, or was never written",
+        );
+      }
       if (report.deleted + report.foreign > 0) log.info({ poolUuid, ...report }, "pool swept");
     } catch (error) {
       if (!this.#abort.signal.aborted)

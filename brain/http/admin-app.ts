@@ -156,9 +156,8 @@ function careRoutes({ scrubs, repair, recovery }: Brain): Route[] {
       path: paused ? "/v1/repair/pause" : "/v1/repair/resume",
       summary: paused ? "Start no new repairs" : "Go on with repairs",
       answer: pausedSchema,
-      run: () => {
-        if (paused) repair.pause();
-        else repair.resume();
+      run: async () => {
+        await (paused ? repair.pause() : repair.resume());
         return { paused };
       },
     });

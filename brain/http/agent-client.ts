@@ -1,5 +1,5 @@
 /** The agents' cluster API over HTTP: `AgentPort` for the real world. One client an agent, so that one that is down slows nobody else. */
-import { deleteAnswerSchema, listAnswerSchema } from "@couchestor/common/api/chunks.ts";
+import { deleteAnswerSchema, listAnswerSchema, verifyAnswerSchema } from "@couchestor/common/api/chunks.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { createClient, type HttpClient } from "@couchestor/common/http/client.ts";
 import { type PolicySettings, policies } from "@couchestor/common/resilience/policies.ts";
@@ -12,16 +12,21 @@ const deletePolicy: PolicySettings = { ...policies.order, timeoutMs: 30_000 };
 const listAnswerBytesMax = 64 * 1024 * 1024;
 const clientsMax = 4096;
 
-/** `tls` is asked for at every new client, so that renewed certificates are used. */
+/** `tls` is asked for at every call: once it gives other certificates, calls go over new clients. */
 export function httpAgents(tls: () => TlsMaterial | undefined): AgentPort {
   const clients = new Map<string, HttpClient>();
+  let certificates = tls();
   const client = (url: string, kind: "order" | "delete" | "list" | "verify"): HttpClient => {
+    if (certificates !== tls()) {
+      certificates = tls();
+      clients.clear();
+    }
     const key = `${kind} ${url}`;
     const known = clients.get(key);
     if (known) return known;
     if (clients.size >= clientsMax) clients.clear();
     const policy = { order: policies.order, delete: deletePolicy, list: policies.query, verify: verifyPolicy }[kind];
-    const made = createClient({ peer: `agent at ${url}`, baseUrl: url, tls: tls(), policy });
+    const made = createClient({ peer: `agent at ${url}`, baseUrl: url, tls: certificates, policy });
     clients.set(key, made);
     return made;
   };
@@ -40,6 +45,12 @@ export function httpAgents(tls: () => TlsMaterial | undefined): AgentPort {
     deleteChunks(url, poolUuid, request) {
       return client(url, "delete").json("POST", `/v1/pools/${poolUuid}/chunks/delete`, deleteAnswerSchema, {
         body: request,
+      });
+    },
+    verifyChunks(url, poolUuid, names) {
+      return client(url, "verify").json("POST", `/v1/pools/${poolUuid}/chunks/verify`, verifyAnswerSchema, {
+        body: { names },
+        idempotent: true,
       });
     },
     listChunks(url, poolUuid, page) {

@@ -11,6 +11,7 @@ import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { BrainContext } from "../ports.ts";
 
 const objectName = "cluster";
+const swapAttemptsMax = 16;
 
 /** `fresh`: nothing known yet. `unclaimed`: pools carry an identity that the database does not know. */
 export type ClusterState = "claimed" | "fresh" | "unclaimed";
@@ -20,6 +21,7 @@ export class ClusterIdentity {
   /** How long after the first heartbeat a new identity may be made: every agent that runs has spoken by then. */
   readonly #settleMs: number;
   #uuid: string | undefined;
+  #repairPaused = false;
   #seen = new Set<string>();
   #volumesWithoutCluster = false;
   #firstHeardMs: number | undefined;
@@ -34,6 +36,7 @@ export class ClusterIdentity {
   async load(): Promise<void> {
     const object = await this.#context.store.get(clusterKind, objectName);
     this.#uuid = object?.spec.clusterUuid;
+    this.#repairPaused = object?.spec.repairPaused ?? false;
     if (!object) this.#volumesWithoutCluster = (await this.#context.store.list(ecVolumeKind)).items.length > 0;
   }
 
@@ -44,6 +47,31 @@ export class ClusterIdentity {
   get state(): ClusterState {
     if (this.#uuid) return "claimed";
     return this.#seen.size > 0 || this.#volumesWithoutCluster ? "unclaimed" : "fresh";
+  }
+
+  get repairPaused(): boolean {
+    return this.#repairPaused;
+  }
+
+  /** Durable on return: it holds for this brain and the next ones. `FailedPrecondition` while there is no cluster. */
+  async setRepairPaused(repairPaused: boolean): Promise<void> {
+    const { store } = this.#context;
+    for (let attempt = 0; attempt < swapAttemptsMax; attempt++) {
+      const object = await store.get(clusterKind, objectName);
+      if (!object) {
+        this.require();
+        throw new AppError("Unavailable", "the store lost the cluster's object; restart the brain");
+      }
+      try {
+        const same = (object.spec.repairPaused ?? false) === repairPaused;
+        if (!same) await store.update(clusterKind, { ...object, spec: { ...object.spec, repairPaused } });
+        this.#repairPaused = repairPaused;
+        return;
+      } catch (error) {
+        if (!isAppError(error, "Conflict")) throw error;
+      }
+    }
+    throw new AppError("Unavailable", "the cluster's object changed while it was being written; try again");
   }
 
   /** Identities that pools carry while this brain has none. */

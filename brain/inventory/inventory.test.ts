@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { silentLog } from "../ports.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 
 function refusal(run: () => unknown): string {
@@ -42,6 +43,21 @@ describe("inventory", () => {
         state: "Online",
         instanceUuid: t.fleet.node("n1").instanceUuid,
       });
+    }));
+
+  test("a pool that its node no longer reports is named, with the time until repair replaces it, until it is back", () =>
+    withBrain(async (t) => {
+      const { pools } = t.fleet.node("n1");
+      const [uuid, pool] = [...pools][0] ?? [];
+      if (uuid === undefined || pool === undefined) throw new Error("no pool");
+      pools.delete(uuid);
+      await t.pass(500);
+      const { waiting } = t.brain.repair.status();
+      expect(waiting).toMatchObject([{ nodeName: "n1", poolName: "p1" }]);
+      expect(waiting[0]?.repairInSeconds).toBeGreaterThan(0);
+      pools.set(uuid, pool);
+      await t.pass(500);
+      expect(t.brain.repair.status().waiting).toEqual([]);
     }));
 
   test("a wall clock that jumps back by a year takes no node offline and keeps none online", () =>
@@ -90,12 +106,16 @@ describe("inventory", () => {
 
   test("agents of another cluster are refused; a single disk of another one is left out", () =>
     withBrain(async (t) => {
+      const warnings: string[] = [];
+      t.log = { ...silentLog, warn: (_fields, message) => void warnings.push(message) };
+      await t.crash();
       const beat = t.fleet.heartbeatOf(t.fleet.node("n1"));
       const foreign = beat.pools.map((p) => ({ ...p, clusterUuid: t.fleet.prng.uuid() }));
       expect(refusal(() => t.brain.heartbeat("n1", { ...beat, pools: foreign }))).toStartWith("WrongCluster");
       const [bad] = foreign;
       const [, good] = beat.pools;
-      t.brain.heartbeat("n1", { ...beat, pools: [bad, good] });
+      for (let i = 0; i < 3; i++) t.brain.heartbeat("n1", { ...beat, pools: [bad, good] });
+      expect(warnings.filter((text) => text.includes("pool of another cluster")).length).toBe(1);
       expect(t.brain.services.inventory.node("n1")?.heartbeat?.pools).toEqual([good] as never);
     }));
 

@@ -26,6 +26,8 @@ export type InventoryListener = (event: {
   what: "online" | "offline" | "restarted" | "changed";
 }) => void;
 
+const foreignMax = 4096;
+
 export class Inventory {
   readonly #context: BrainContext;
   readonly #cluster: ClusterIdentity;
@@ -35,6 +37,7 @@ export class Inventory {
   readonly #hosts = new Map<string, LiveNode>();
   readonly #listeners: InventoryListener[] = [];
   readonly #writer: NodeWriter;
+  readonly #foreign = new Set<string>();
   #startedMs = 0;
 
   constructor(context: BrainContext, cluster: ClusterIdentity, options: InventoryOptions) {
@@ -194,7 +197,19 @@ export class Inventory {
     const ours = this.#cluster.uuid;
     if (ours === undefined) return heartbeat;
     const pools = heartbeat.pools.filter((p) => p.clusterUuid === ours || /^[0-]+$/.test(p.clusterUuid));
+    for (const pool of heartbeat.pools) if (!pools.includes(pool)) this.#tellForeign(heartbeat.nodeName, pool, ours);
     return pools.length === heartbeat.pools.length ? heartbeat : { ...heartbeat, pools };
+  }
+
+  /** Once a pool, not with every heartbeat. */
+  #tellForeign(nodeName: string, { poolUuid, poolName, clusterUuid }: PoolInfo, ours: string): void {
+    const key = `${nodeName} ${poolUuid}`;
+    if (this.#foreign.has(key) || this.#foreign.size >= foreignMax) return;
+    this.#foreign.add(key);
+    this.#context.log.warn(
+      { nodeName, poolName, poolUuid, clusterUuid, ours },
+      "a pool of another cluster is left out: take it to its own cluster, or give the node an empty one",
+    );
   }
 
   #tell(node: LiveNode, what: "online" | "offline" | "restarted" | "changed"): void {

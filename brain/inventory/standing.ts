@@ -52,15 +52,22 @@ export class Standings implements StandingReader {
       : "online";
   }
 
-  /** Offline nodes and the seconds until their shards are put elsewhere. */
-  waiting(): { nodeName: string; repairInSeconds: number }[] {
+  /** Offline nodes, and pools that their Online node no longer reports, with the seconds until their shards are put elsewhere. */
+  waiting(): { nodeName: string; poolName?: string; repairInSeconds: number }[] {
     const now = this.#clock.monotonicMs();
+    const left = (sinceMs: number) => Math.max(0, sinceMs + this.#repairAfterMs - now) / 1000;
     return [...this.#inventory.nodes()]
-      .filter((n) => n.state === "Offline")
-      .map((n) => ({
-        nodeName: n.name,
-        repairInSeconds: Math.max(0, (n.offlineSinceMs ?? this.#startedMs) + this.#repairAfterMs - now) / 1000,
-      }))
+      .flatMap((node) => {
+        const nodeName = node.name;
+        if (node.state === "Offline")
+          return [{ nodeName, repairInSeconds: left(node.offlineSinceMs ?? this.#startedMs) }];
+        const vanished = [...node.vanished.values()];
+        return vanished.map(({ pool: { poolName }, sinceMs }) => ({
+          nodeName,
+          poolName,
+          repairInSeconds: left(sinceMs),
+        }));
+      })
       .filter((w) => w.repairInSeconds > 0);
   }
 

@@ -128,12 +128,13 @@ function addCareMetrics({ repair, scrubs, sweeper, tombstones }: Brain, gauge: A
     samples("what", new Map(Object.entries(scrubs.totals))),
   );
   gauge("couchestor_garbage_chunks", "Chunks that the last sweeps found, by what became of them.", ["state"], () => {
-    const sum = { listed: 0, deleted: 0, foreign: 0, left: 0 };
+    const sum = { listed: 0, deleted: 0, foreign: 0, left: 0, unproven: 0 };
     for (const report of sweeper.reports().values()) {
       sum.listed += report.chunks;
       sum.deleted += report.deleted;
       sum.foreign += report.foreign;
       sum.left += report.left;
+      sum.unproven += report.unproven;
     }
     return samples("state", new Map(Object.entries(sum)));
   });

@@ -3,7 +3,7 @@
  * the greatest (encodeEpoch, generation). The highest generation alone could be a dead act's. Pure.
  */
 import { shardCount } from "@couchestor/common/code/code.ts";
-import { decodable } from "../volumes/decodable.ts";
+import { isDecodable } from "../placement/spare.ts";
 import type { Copy, Version } from "./chunk-census.ts";
 
 export interface Choice {
@@ -52,7 +52,7 @@ function candidate(number: number, version: Version, copies: readonly Copy[]): C
     version: number,
     of: version,
     copies: [...newest.values()].sort((a, b) => a.shardIndex - b.shardIndex),
-    readable: decodable(version.code, new Set(missing)),
+    readable: isDecodable(version.code, new Set(missing)),
     missing,
     ignored: 0,
   };

@@ -4,7 +4,7 @@ import type { ShardLocation } from "@couchestor/common/api/maps.ts";
 import { zeroUuid } from "@couchestor/common/api/primitives.ts";
 import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume, EcVolumeSpec } from "@couchestor/common/crd/ec-volume.ts";
-import { newVolume, runObject, unwritten, volumeSpecOf } from "../volumes/volume-rules.ts";
+import { newVolume, recoveredAnnotation, runObject, unwritten, volumeSpecOf } from "../volumes/volume-rules.ts";
 import { buildRuns, type RecoveredRun } from "./build-runs.ts";
 import { type Choice, chooseVersion } from "./choose-version.ts";
 import type { VolumeCensus, VolumeFacts } from "./chunk-census.ts";
@@ -136,7 +136,11 @@ function recoveredVolume(name: string, spec: EcVolumeSpec, facts: VolumeFacts, c
   const volume = newVolume(request, spec, facts.journalId, zeroUuid);
   const { status } = volume;
   // `Ready` and the epoch floor are written with the volume: no later act may repeat an epoch that is on a disk [E3].
-  return status ? { ...volume, status: { ...status, phase: "Ready", highestEpochSeen: census.highestEpoch } } : volume;
+  const annotations = { ...volume.metadata.annotations, [recoveredAnnotation]: String(census.highestEpoch) };
+  const metadata = { ...volume.metadata, annotations };
+  return status
+    ? { ...volume, metadata, status: { ...status, phase: "Ready", highestEpochSeen: census.highestEpoch } }
+    : volume;
 }
 
 function nameFor(stated: string, volumeUuid: string, taken: Set<string>, notes: string[]): string {

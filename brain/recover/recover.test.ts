@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { nameOf } from "../sim/fake-chunks.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import { createVolume } from "../volumes/create.ts";
 import { grantEncode } from "../volumes/encode.ts";
@@ -108,6 +109,33 @@ describe("recovery from the disks alone", () => {
     await t.brain.sweeper.sweepAll();
     expect(t.fleet.chunkCount()).toBe(24);
     expect(await t.allReadable("v1")).toBe(true);
+  });
+
+  test("what a recovery did not choose is not swept away: not other encodings, and not other copies while a node is away", async () => {
+    t = await TestBrain.start();
+    await t.importVolume("v1", 1);
+    await t.create("v2", 1);
+    await t.importRun("v2", 0);
+    await grantEncode(t.brain.services, "v2", { runIndex: 0 });
+    const dead = t.encodeAct();
+    t.fleet.perform(dead.node, dead.task, 3);
+    const pool = [...t.fleet.node("n1").pools.values()].find((p) => p.chunks.size > 0);
+    const [[, copy] = []] = pool?.chunks ?? [];
+    if (!pool || !copy) throw new Error("no chunk");
+    pool.chunks.set(nameOf({ ...copy, putAct: 900 }), { ...copy, putAct: 900 });
+    await loseDatabase();
+    await recovered();
+    await t.crash();
+    t.fleet.kill("n6");
+    await t.pass(3000);
+    const before = t.fleet.chunkCount();
+    await t.brain.sweeper.sweepAll();
+    expect(t.fleet.chunkCount()).toBe(before);
+    t.fleet.restart("n6");
+    await t.pass(1000);
+    await t.brain.sweeper.sweepAll();
+    expect(t.fleet.chunkCount()).toBe(before - 1);
+    expect(t.fleet.chunkCount()).toBe(24 + 24 + 3);
   });
 
   test("a brain with volumes of its own refuses to recover over them", async () => {

@@ -10,6 +10,7 @@ import { must } from "@couchestor/common/runtime/assert.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import { observeAll } from "../volumes/run-status.ts";
 import type { Services } from "../volumes/services.ts";
+import type { Tombstones } from "../volumes/tombstone.ts";
 import { Census } from "./chunk-census.ts";
 import { type RecoveredVolume, recoverVolume } from "./rebuild-objects.ts";
 
@@ -23,8 +24,11 @@ export class Recovery {
   #report: RecoverReport | undefined;
   #work: Promise<void> | undefined;
 
-  constructor(services: Services) {
+  readonly #tombstones: Tombstones;
+
+  constructor(services: Services, tombstones: Tombstones) {
     this.#services = services;
+    this.#tombstones = tombstones;
   }
 
   /** The recovery under way or the last one. Throws `NotFound`. */
@@ -134,7 +138,9 @@ export class Recovery {
       },
     };
     const taken = new Set<string>();
-    const volumes = [...census.volumes.values()].sort((a, b) => (a.volumeUuid < b.volumeUuid ? -1 : 1));
+    // Known to have been deleted: what is left of it is garbage.
+    const undeleted = [...census.volumes.values()].filter((v) => this.#tombstones.of(v.volumeUuid) === undefined);
+    const volumes = undeleted.sort((a, b) => (a.volumeUuid < b.volumeUuid ? -1 : 1));
     return volumes.flatMap((volume) => recoverVolume(volume, taken, names, since) ?? []);
   }
 

@@ -12,7 +12,7 @@ import { baseOf, type Commit } from "../volumes/commit-rules.ts";
 import { addressesOf, currentNames, descriptorOf } from "../volumes/describe.ts";
 import { noteHealth } from "../volumes/run-status.ts";
 import type { Services } from "../volumes/services.ts";
-import { locationsOf, type Placed } from "../volumes/targets.ts";
+import { chunkBytesOf, locationsOf, type Placed } from "../volumes/targets.ts";
 
 export interface RebuildPlan {
   volume: EcVolume;
@@ -40,7 +40,8 @@ export async function beginRebuild(services: Services, plan: RebuildPlan): Promi
     volumeUuid: volume.spec.volumeUuid,
     epoch,
     runName: run.metadata.name,
-    mover: chooseMover(inventory, acts, near),
+    mover: chooseMover(inventory, acts, near, acts.failures.avoided(run.metadata.name).movers),
+    chunkBytes: chunkBytesOf(run.spec.code, volume.spec.stripeSizeBytes),
     task: (act) => rebuildTask(services, plan, act, clusterUuid),
     columns: (act) => actColumns(act, run.spec, locationsOf(plan.placed, act), plan.only),
     commit: (act, done) => commitRebuild(services, plan, act, done),

@@ -44,7 +44,6 @@ export class RepairController {
   #planDueMs = 0;
   #plannedMs = 0;
   #plannedOf = -1;
-  #paused = false;
   #stopped = false;
   #observing: Promise<unknown> | undefined;
   readonly #statusBudget: TokenBucket;
@@ -64,13 +63,13 @@ export class RepairController {
     for (const held of this.#held.values()) held.notBeforeMs = 0;
   }
 
-  /** Under `pause` no new repair starts; those under way end. It holds until `resume` or a restart of the brain. */
-  pause(): void {
-    this.#paused = true;
+  /** Under `pause` no new repair starts; those under way end. Durable on return: it holds until `resume`, whatever brain runs. */
+  async pause(): Promise<void> {
+    await this.#services.cluster.setRepairPaused(true);
   }
 
-  resume(): void {
-    this.#paused = false;
+  async resume(): Promise<void> {
+    await this.#services.cluster.setRepairPaused(false);
     this.poke();
   }
 
@@ -87,7 +86,7 @@ export class RepairController {
   tick(): void {
     const now = this.#services.context.clock.monotonicMs();
     if (now >= this.#planDueMs && this.#mayDiffer(now)) this.#replan(now);
-    if (this.#paused || this.#stopped) return;
+    if (this.#services.cluster.repairPaused || this.#stopped) return;
     for (const candidate of brakedQueue(this.#plan.queue, this.#brake)) {
       if (this.#running.size >= this.#options.concurrency) return;
       if (this.#running.has(candidate.name) || (this.#held.get(candidate.name)?.notBeforeMs ?? 0) > now) continue;
@@ -101,7 +100,7 @@ export class RepairController {
     const blocked = this.#blocked();
     const names = new Set(blocked.map((b) => b.stripe));
     return {
-      paused: this.#paused,
+      paused: this.#services.cluster.repairPaused,
       queued: this.#plan.queue.filter((c) => !this.#running.has(c.name) && !names.has(c.name)).length,
       running: running.length,
       blocked: blocked.slice(0, blockedShownMax),
@@ -165,7 +164,8 @@ export class RepairController {
     const share =
       bytesPerSecondMax === undefined ? undefined : Math.max(1, Math.floor(bytesPerSecondMax / concurrency));
     const step = await repairStep(this.#services, candidate, share);
-    if (step.what === "nothing") return;
+    // Held as well, lest the head of the queue be tried for ever and nothing behind it.
+    if (step.what === "nothing") return this.#hold(candidate.name, "there is nothing that could be put now");
     if (step.what === "blocked") return this.#hold(candidate.name, step.reason);
     slot.record = step.record;
     const { answer, done } = await step.record.ended;

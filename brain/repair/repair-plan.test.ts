@@ -11,6 +11,8 @@ function run(name: string, pools: string[], exceptions: RunEntry["exceptions"] =
     volumeUuid: "u",
     firstStripe: 0,
     stripeCount: 4,
+    encodeEpoch: 1,
+    encodeAct: 1,
     placementVersion: 1,
     bytes: 1,
     state: "Healthy",

@@ -5,7 +5,7 @@ import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { ActRecord } from "../acts/act-record.ts";
 import { judgeRun, type RunHealth, shapeOf } from "../volumes/run-shape.ts";
 import type { Services } from "../volumes/services.ts";
-import { type Placed, placeRun, topologyOf } from "../volumes/targets.ts";
+import { type Placed, placeAgain } from "../volumes/targets.ts";
 import { planChunkRepair } from "./chunk-repair.ts";
 import { beginRebuild } from "./rebuild-act.ts";
 
@@ -56,13 +56,13 @@ function placeAsManyAsFit(
   run: EcStripe,
   lost: readonly number[],
 ): { placed: Placed[]; reason: string | undefined } {
-  const topology = topologyOf(services.inventory, services.cluster.uuid);
   const locations = currentPlacement(run.spec)?.shardLocations ?? [];
+  const at = { ...run.spec, name: run.metadata.name };
   let reason: string | undefined;
   const keep = locations.filter((l) => !lost.includes(l.shardIndex));
   for (let count = lost.length; count > 0; count--) {
     try {
-      return { placed: placeRun(topology, volume, run.spec, keep, lost.slice(0, count)), reason };
+      return { placed: placeAgain(services, volume, at, keep, lost.slice(0, count)), reason };
     } catch (error) {
       if (!isAppError(error)) throw error;
       reason ??= error.message;

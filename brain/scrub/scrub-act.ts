@@ -36,7 +36,8 @@ export async function scrubRun(
     volumeUuid: volume.spec.volumeUuid,
     epoch,
     runName,
-    mover: chooseMover(inventory, acts, new Set(shardLocations.map((l) => l.nodeName))),
+    mover: chooseMover(inventory, acts, new Set(shardLocations.map((l) => l.nodeName)), new Set()),
+    chunkBytes: 0,
     task: (act) => ({
       kind: "scrub",
       act,

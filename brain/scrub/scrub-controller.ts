@@ -103,7 +103,7 @@ export class ScrubController {
     this.#nextLookMs ??= now + this.#options.lookEveryMs;
     if (this.#options.everyMs === 0 || this.#background || this.#abort.signal.aborted || now < this.#nextLookMs) return;
     this.#nextLookMs = now + this.#options.lookEveryMs;
-    const target = this.#oldest(clock.wallMs() - this.#options.everyMs);
+    const target = this.#oldest(clock.wallMs());
     if (!target) return;
     this.#background = this.#one(target, { deep: false, repair: true })
       .then(() => {
@@ -188,13 +188,15 @@ export class ScrubController {
       );
   }
 
-  #oldest(beforeMs: number): Target | undefined {
+  #oldest(nowMs: number): Target | undefined {
     const { catalogue } = this.#services;
     let oldest: { target: Target; atMs: number } | undefined;
     for (const run of catalogue.runs.all()) {
       const volume = catalogue.volumeByUuid(run.volumeUuid);
-      const atMs = run.lastScrubIso === undefined ? 0 : Date.parse(run.lastScrubIso);
-      if (run.generation === 0 || volume?.status?.phase !== "Ready" || atMs > beforeMs) continue;
+      const writtenMs = run.lastScrubIso === undefined ? 0 : Date.parse(run.lastScrubIso);
+      // A time to come was written by a clock that was wrong: it says nothing.
+      const atMs = writtenMs > nowMs ? 0 : writtenMs;
+      if (run.generation === 0 || volume?.status?.phase !== "Ready" || atMs > nowMs - this.#options.everyMs) continue;
       if (oldest && oldest.atMs <= atMs) continue;
       oldest = { atMs, target: { volume, runName: run.name, stripes: run.stripeCount } };
     }

@@ -1,6 +1,6 @@
 /** Agents in memory for the brain's tests: they keep chunk names, run acts when told to, and fail on demand (unreachable, answer lost, killed halfway). */
 import { type ActDone, type ActTask, actKey, type ScrubTask } from "@couchestor/common/api/acts.ts";
-import type { ChunkInfo } from "@couchestor/common/api/chunks.ts";
+import type { ChunkInfo, ChunkName, VerifyAnswer } from "@couchestor/common/api/chunks.ts";
 import type { ShardLocation } from "@couchestor/common/api/maps.ts";
 import type { Heartbeat, PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { protocolVersion, zeroUuid } from "@couchestor/common/api/primitives.ts";
@@ -36,6 +36,9 @@ export class FakeFleet implements AgentPort {
   clusterUuid = zeroUuid;
   fault: (call: Call, nodeName: string) => Fault = () => undefined;
   readonly deletedNames: string[] = [];
+  /** Pools that heartbeat as if all were well but take no chunk. */
+  readonly refusing = new Set<string>();
+  capacityBytes = 2 ** 40;
 
   constructor(nodes: number, poolsPerNode = 2) {
     for (let i = 1; i <= nodes; i++) this.addNode(`n${i}`, poolsPerNode);
@@ -60,9 +63,9 @@ export class FakeFleet implements AgentPort {
       labels: {},
       state: pool.state,
       clusterUuid: this.clusterUuid,
-      capacityBytes: 2 ** 40,
+      capacityBytes: this.capacityBytes,
       usedBytes: 0,
-      freeBytes: 2 ** 40,
+      freeBytes: this.capacityBytes,
       liveBytes: 0,
       chunkCount: pool.chunks.size,
     }));
@@ -126,10 +129,12 @@ export class FakeFleet implements AgentPort {
     const puts = task.kind === "scrub" ? [] : task.kind === "encode" ? encodePuts(task) : rebuildPuts(task);
     let done = 0;
     let failed = false;
+    let refusedBy: string | undefined;
     for (const { target, info } of puts) {
       if (done >= chunksMax) return undefined;
       const at = this.pool(target.poolUuid);
-      if (!at.node.alive) failed = true;
+      if (this.refusing.has(target.poolUuid)) refusedBy ??= target.poolUuid;
+      else if (!at.node.alive) failed = true;
       else at.pool.chunks.set(nameOf(info), info);
       done++;
     }
@@ -144,7 +149,8 @@ export class FakeFleet implements AgentPort {
       nodeName: node.name,
       instanceUuid: node.instanceUuid,
       kind: task.kind,
-      outcome: failed ? "failed" : "done",
+      outcome: failed || refusedBy ? "failed" : "done",
+      ...(refusedBy ? { error: { code: "ReadOnly", message: "refused", data: { poolUuid: refusedBy } } } : {}),
       counts: { stripes, chunksRead: 0, chunksPut: done, bytesRead: 0, bytesWritten: done * 4096 },
       ...(task.kind === "encode" ? { contentSha256: "ab".repeat(32) } : {}),
       ...(task.kind === "scrub" ? { findings: this.#scrub(task) } : {}),
@@ -179,6 +185,14 @@ export class FakeFleet implements AgentPort {
         return pool.chunks.delete(nameOf(name));
       }).length;
       return { deleted, absent: request.names.length - deleted };
+    });
+  }
+
+  async verifyChunks(url: string, poolUuid: string, names: Parameters<AgentPort["verifyChunks"]>[2]) {
+    return this.#deliver("verifyChunks", url, (node) => {
+      const pool = node.pools.get(poolUuid);
+      if (!pool) throw new AppError("NotFound", "no such pool");
+      return { results: names.map((name) => verified(pool, name)) };
     });
   }
 
@@ -244,4 +258,10 @@ export class FakeFleet implements AgentPort {
     if (!at.pool.chunks.has(name)) return "absent";
     return at.pool.corrupt.has(name) ? "corrupt" : "ok";
   }
+}
+
+function verified(pool: FakePool, name: ChunkName): VerifyAnswer["results"][number] {
+  const info = pool.chunks.get(nameOf(name));
+  if (!info) return { state: "absent" };
+  return { state: pool.corrupt.has(nameOf(name)) ? "corrupt" : "ok", info };
 }

@@ -8,7 +8,7 @@ import { runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { Brain, type BrainOptions } from "../brain.ts";
-import { silentLog } from "../ports.ts";
+import { type Log, silentLog } from "../ports.ts";
 import type { ResourceStore } from "../store/ports.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 import { completeImport } from "../volumes/complete.ts";
@@ -38,6 +38,8 @@ export class TestBrain {
   /** Acts are carried out as soon as a mover has them. */
   autoPerform = true;
   readonly answers: ActDoneAnswer[] = [];
+  /** Of the brains that are opened from now on. */
+  log: Log = silentLog;
   #nextBeatMs = 0;
   #seed = 1;
 
@@ -73,7 +75,7 @@ export class TestBrain {
   newBrain(store: ResourceStore): Brain {
     const prng = seededPrng(1000 + this.#seed++);
     return new Brain(
-      { store, clock: this.clock, prng, log: silentLog, agents: this.fleet, instanceUuid: prng.uuid() },
+      { store, clock: this.clock, prng, log: this.log, agents: this.fleet, instanceUuid: prng.uuid() },
       this.options,
     );
   }

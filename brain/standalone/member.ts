@@ -106,6 +106,8 @@ export class Member {
     const { program, role, env, clock } = this.#options;
     const log = await open(this.logPath, "a", 0o600);
     try {
+      // Told to stop while the log was opened: nothing may be started behind that.
+      if (!this.#wanted) return;
       const child = Bun.spawn([...program, role, ...this.#args], {
         stdin: "pipe",
         stdout: log.fd,

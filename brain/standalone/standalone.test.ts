@@ -131,6 +131,9 @@ describe("a cluster on one machine", () => {
 
   test("a second standalone on the folder is refused", async () => {
     await expect(start()).rejects.toThrow("in use by another standalone");
+    const child = Bun.spawnSync([...program, "standalone", "--data-dir", join(dir.path, "data"), "--json"]);
+    expect(child.exitCode).toBe(2);
+    expect(JSON.parse(child.stdout.toString())).toMatchObject({ error: { code: "FailedPrecondition" } });
   });
 
   test("volumes come back from the disks alone when the brain's database is gone", async () => {
@@ -168,4 +171,28 @@ test("no member outlives a standalone that is killed", async () => {
   await child.exited;
   await until(async () => !pids.some(alive));
   expect(await readFile(join(data, "brain", "brain.log"), "utf8")).toContain("stopping");
+}, 60_000);
+
+test("SIGTERM stops everything in order; the next start has the same address and the volumes", async () => {
+  await using own = await tempDir("stop");
+  const data = join(own.path, "data");
+  const argv = [...program, "standalone", "--data-dir", data, "--agents", "1", "--pools-per-agent", "1", "--json"];
+  const addresses: string[] = [];
+  for (let round = 0; round < 2; round++) {
+    const child = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+    const file = await until(() => readStandaloneFile(data));
+    addresses.push(file.brainUrl);
+    const pids = [file.brain.pid, ...file.agents.map((agent) => agent.pid)];
+    expect(pids.every(alive)).toBe(true);
+    child.kill("SIGTERM");
+    const [code, stdout] = await Promise.all([child.exited, new Response(child.stdout).text()]);
+    expect(code).toBe(0);
+    expect(pids.some(alive)).toBe(false);
+    expect(JSON.parse(stdout)).toMatchObject({
+      brainUrl: file.brainUrl,
+      members: [{ name: "brain" }, { name: "node-1" }],
+    });
+    expect(await readStandaloneFile(data)).toBeUndefined();
+  }
+  expect(new Set(addresses).size).toBe(1);
 }, 60_000);

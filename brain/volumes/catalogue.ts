@@ -43,6 +43,12 @@ export class Catalogue {
   /** The volume's current object from the store. */
   async freshVolume(name: string): Promise<EcVolume> {
     const volume = await this.#store.get(ecVolumeKind, name);
+    const known = this.#names.get(name);
+    // A read that was under way while the volume was removed may have put it back into memory.
+    if (known !== undefined && known !== volume?.spec.volumeUuid) {
+      this.#volumes.delete(known);
+      this.#names.delete(name);
+    }
     if (!volume)
       throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
     return this.#note(volume);
@@ -88,19 +94,33 @@ export class Catalogue {
   async freshRun(name: string): Promise<EcStripe | undefined> {
     const run = await this.#store.get(ecStripeKind, name);
     if (run) this.runs.apply(run);
+    else this.runs.forget(name);
     return run;
   }
 
-  /** Creates a run; one that is there already (of the same volume) is left as it is. */
+  /**
+   * Creates a run; one that is there already (of the same volume) is left as it is. One never written that an earlier volume of this name left behind is
+   * replaced; with data it would be somebody's, and `AlreadyExists` says so.
+   */
   async ensureRun(run: EcStripe): Promise<EcStripe> {
-    try {
-      return this.#noteRun(await this.#store.create(ecStripeKind, run));
-    } catch (error) {
-      if (!isAppError(error, "AlreadyExists")) throw error;
-      const there = await this.freshRun(run.metadata.name);
-      if (there?.spec.volumeUuid === run.spec.volumeUuid) return there;
-      throw error;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return this.#noteRun(await this.#store.create(ecStripeKind, run));
+      } catch (error) {
+        if (!isAppError(error, "AlreadyExists")) throw error;
+        const there = await this.freshRun(run.metadata.name);
+        if (there?.spec.volumeUuid === run.spec.volumeUuid) return there;
+        if (attempt >= swapAttemptsMax || (there && !(await this.#isLeftover(there, run)))) throw error;
+        if (there) await this.removeRun(there);
+      }
     }
+  }
+
+  /** Whether `there`, which has the name of `run`, was never written and belongs to a volume that is gone: `run`'s volume has its name. */
+  async #isLeftover(there: EcStripe, run: EcStripe): Promise<boolean> {
+    if (there.spec.generation > 0 || there.spec.volumeRef !== run.spec.volumeRef) return false;
+    const owner = await this.#store.get(ecVolumeKind, run.spec.volumeRef);
+    return owner?.spec.volumeUuid === run.spec.volumeUuid;
   }
 
   /** One compare-and-swap of a run's spec on the object as read. `Conflict` when it has changed since. */

@@ -38,6 +38,7 @@ export async function commitRun(
     } catch (error) {
       if (isAppError(error, "NotFound")) continue;
       if (isAppError(error, "Conflict")) continue;
+      if (isDefinite(error)) throw error;
       context.log.warn({ run: runName, error: String(error) }, "outcome of a commit is unknown; reading again");
       if (attempt >= 2) throw unknownOutcome(runName, error);
     }
@@ -53,13 +54,33 @@ async function read(catalogue: Catalogue, runName: string): Promise<EcStripe | u
   }
 }
 
-/** Raises the run's fence to `epoch`, so that no act of an older owner can commit any more; returns the run as fenced. */
-export async function fenceRun(catalogue: Catalogue, runName: string, epoch: number): Promise<EcStripe | undefined> {
+/** Errors by which a store says that it did not and will not take the object. */
+function isDefinite(error: unknown): boolean {
+  return isAppError(error, "InvalidArgument") || isAppError(error, "TooLarge");
+}
+
+/** Counts the fences of a run, so that each one changes the object even where its epoch stays. */
+export const fenceAnnotation = "storage.billyronks.io/fence";
+
+/**
+ * Raises the run's fence to `epoch`, so that no act of an older owner can commit any more; returns the run as fenced. `always`: writes the object even if
+ * the fence stands there already. An update of this owner that is still on its way to the store was made on an older version of the object: it has landed
+ * before the returned version, or it never will.
+ */
+export async function fenceRun(
+  catalogue: Catalogue,
+  runName: string,
+  epoch: number,
+  always = false,
+): Promise<EcStripe | undefined> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     const current = await catalogue.freshRun(runName);
-    if (!current || current.spec.fencedEpoch >= epoch) return current;
+    if (!current || current.spec.fencedEpoch > epoch || (current.spec.fencedEpoch === epoch && !always)) return current;
+    const count = Number(current.metadata.annotations?.[fenceAnnotation] ?? 0) + 1;
+    const annotations = { ...current.metadata.annotations, [fenceAnnotation]: String(count) };
+    const metadata = { ...current.metadata, annotations };
     try {
-      return await catalogue.updateRun({ ...current, spec: { ...current.spec, fencedEpoch: epoch } });
+      return await catalogue.updateRun({ ...current, metadata, spec: { ...current.spec, fencedEpoch: epoch } });
     } catch (error) {
       if (!isAppError(error, "Conflict") && !isAppError(error, "NotFound")) throw error;
     }

@@ -15,10 +15,15 @@ import { fenceRun } from "./commit.ts";
 import type { Services } from "./services.ts";
 import type { Tombstones } from "./tombstone.ts";
 
+const backoffMsMin = 500;
+const backoffMsMax = 60_000;
+
 export class VolumeDeleter {
   readonly #services: Services;
   readonly #tombstones: Tombstones;
   readonly #running = new Map<string, Promise<void>>();
+  /** Volume uuid → deletions that failed, and when the next may start. */
+  readonly #held = new Map<string, { failures: number; notBeforeMs: number }>();
 
   constructor(services: Services, tombstones: Tombstones) {
     this.#services = services;
@@ -37,8 +42,10 @@ export class VolumeDeleter {
 
   /** Goes on with every volume that is Deleting. Call it often. */
   tick(): void {
+    const now = this.#services.context.clock.monotonicMs();
     for (const volume of this.#services.catalogue.volumes()) {
-      if (volume.status?.phase === "Deleting") this.start(volume);
+      if (volume.status?.phase !== "Deleting") continue;
+      if ((this.#held.get(volume.spec.volumeUuid)?.notBeforeMs ?? 0) <= now) this.start(volume);
     }
   }
 
@@ -46,14 +53,18 @@ export class VolumeDeleter {
     const { volumeUuid } = volume.spec;
     if (this.#running.has(volumeUuid)) return;
     const work = this.#remove(volume)
-      .catch((error) => {
-        this.#services.context.log.warn(
-          { volume: volume.metadata.name, error: String(error) },
-          "deletion goes on later",
-        );
-      })
+      .then(() => void this.#held.delete(volumeUuid))
+      .catch((error) => this.#hold(volume, error))
       .finally(() => this.#running.delete(volumeUuid));
     this.#running.set(volumeUuid, work);
+  }
+
+  #hold(volume: EcVolume, error: unknown): void {
+    const { clock, log } = this.#services.context;
+    const failures = (this.#held.get(volume.spec.volumeUuid)?.failures ?? 0) + 1;
+    const backoffMs = Math.min(backoffMsMax, backoffMsMin * 2 ** (failures - 1));
+    this.#held.set(volume.spec.volumeUuid, { failures, notBeforeMs: clock.monotonicMs() + backoffMs });
+    log.warn({ volume: volume.metadata.name, backoffMs, error: String(error) }, "deletion goes on later");
   }
 
   /** Waits for the deletions that are under way. */
@@ -66,12 +77,15 @@ export class VolumeDeleter {
     const { volumeUuid } = volume.spec;
     const epoch = await ownership.epochOf(volume);
     await acts.dropAll((record) => record.act.volumeUuid === volumeUuid, "the volume is being deleted");
-    const runs = await catalogue.freshRuns(volume);
+    let runs = await catalogue.freshRuns(volume);
     await this.#tombstones.put(
       { volumeUuid, name: volume.metadata.name, epoch, deletedAt: isoNow(context.clock) },
       this.#poolsThatMayHold(runs),
     );
-    for (const run of runs) await this.#removeRun(run.metadata.name, epoch);
+    // Its creation may still be making runs: one that stays would keep the name from the next volume.
+    for (; runs.length > 0; runs = await catalogue.freshRuns(volume)) {
+      for (const run of runs) await this.#removeRun(run.metadata.name, epoch);
+    }
     await catalogue.removeVolume(volume);
     ownership.forget(volumeUuid);
     context.log.info({ volume: volume.metadata.name, volumeUuid }, "volume deleted");

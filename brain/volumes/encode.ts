@@ -15,7 +15,7 @@ import { baseOf } from "./commit-rules.ts";
 import { addressesOf, descriptorOf } from "./describe.ts";
 import { noteHealth } from "./run-status.ts";
 import type { Services } from "./services.ts";
-import { locationsOf, type Placed, placeRun, topologyOf } from "./targets.ts";
+import { chunkBytesOf, locationsOf, type Placed, placeAgain } from "./targets.ts";
 import { runCounts, runExtent } from "./volume-rules.ts";
 
 /** Lends a run to a mover for encoding, or says that it is committed with these bytes already. */
@@ -50,8 +50,13 @@ async function beginEncode(services: Services, volume: EcVolume, run: EcStripe):
   const { inventory, cluster, acts, ownership } = services;
   const clusterUuid = cluster.require();
   const epoch = await ownership.epochOf(volume);
-  const placed = placeRun(topologyOf(inventory, clusterUuid), volume, run.spec, []);
-  const mover = chooseMover(inventory, acts, new Set(placed.map((p) => p.nodeName)));
+  const placed = placeAgain(services, volume, { ...run.spec, name: run.metadata.name }, []);
+  const mover = chooseMover(
+    inventory,
+    acts,
+    new Set(placed.map((p) => p.nodeName)),
+    acts.failures.avoided(run.metadata.name).movers,
+  );
   const plan: EncodePlan = { volume, run, placed, clusterUuid, mover };
   const record = await acts.begin({
     kind: "encode",
@@ -59,6 +64,7 @@ async function beginEncode(services: Services, volume: EcVolume, run: EcStripe):
     epoch,
     runName: run.metadata.name,
     mover,
+    chunkBytes: chunkBytesOf(run.spec.code, volume.spec.stripeSizeBytes),
     task: (act) => encodeTask(services, plan, act),
     columns: (act) =>
       actColumns(

@@ -43,6 +43,15 @@ export class Ownership {
     await this.epochOf(await this.#catalogue.freshVolume(volume.metadata.name));
   }
 
+  /** Takes another epoch above `seen`, which a chunk showed: the record was put back to an older state [E3]. Returns this process's epoch from now on. */
+  async raiseAbove(volume: EcVolume, seen: number): Promise<number> {
+    const mine = await this.epochOf(volume);
+    if (mine > seen) return mine;
+    const epoch = await this.#take(volume, seen);
+    this.#epochs.set(volume.spec.volumeUuid, Promise.resolve(epoch));
+    return epoch;
+  }
+
   /** Throws if the object names a later owner; from then on this process leaves the volume alone. */
   checkStillMine(volume: EcVolume, epoch: number): void {
     const owner = volume.status?.ownership.owner;
@@ -67,14 +76,19 @@ export class Ownership {
     this.#fenced.delete(volumeUuid);
   }
 
-  async #take(volume: EcVolume): Promise<number> {
+  async #take(volume: EcVolume, seen = 0): Promise<number> {
     const after = await this.#catalogue.swapVolumeStatus(volume.metadata.name, (current) => {
       if (current.spec.volumeUuid !== volume.spec.volumeUuid) {
         throw new AppError("NotFound", `volume ${volume.metadata.name} was replaced by another of its name`);
       }
       const status = must(current.status, "the volume's status");
-      if (status.ownership.owner.instanceUuid === this.#context.instanceUuid) return undefined;
-      return { ...status, ownership: { ...status.ownership, owner: this.#nextOwner(status) } };
+      const { owner } = status.ownership;
+      const isMine = owner.instanceUuid === this.#context.instanceUuid;
+      if (isMine && owner.epoch > seen) return undefined;
+      if (!isMine && seen > 0) throw fencedError(volume.metadata.name, owner.epoch);
+      const highestEpochSeen = Math.max(status.highestEpochSeen ?? 0, seen);
+      const known = highestEpochSeen > 0 ? { ...status, highestEpochSeen } : status;
+      return { ...known, ownership: { ...status.ownership, owner: this.#nextOwner(known) } };
     });
     const epoch = must(after.status, "the volume's status").ownership.owner.epoch;
     this.#context.log.info({ volume: volume.metadata.name, epoch }, "took the volume as maintenance owner");

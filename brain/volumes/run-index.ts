@@ -2,6 +2,7 @@
  * All runs in memory, small enough for 100,000 of them: what views, repair and metrics read. It follows this brain's own writes and every conflict's
  * fresh read; whatever is committed is decided on the store's current object, never on this.
  */
+import type { ActId } from "@couchestor/common/api/acts.ts";
 import { formatCode } from "@couchestor/common/code/code.ts";
 import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
 import { judgedStateOf } from "@couchestor/common/crd/stripe-status.ts";
@@ -13,6 +14,8 @@ export interface RunEntry extends RunShape {
   volumeUuid: string;
   firstStripe: number;
   stripeCount: number;
+  encodeEpoch: number;
+  encodeAct: number;
   placementVersion: number;
   bytes: number;
   state: "Unwritten" | "Healthy" | "Degraded" | "Unrecoverable";
@@ -47,6 +50,8 @@ export class RunIndex {
       volumeUuid: this.#intern(spec.volumeUuid, spec.volumeUuid),
       firstStripe: spec.firstStripe,
       stripeCount: spec.stripeCount,
+      encodeEpoch: spec.encodeEpoch,
+      encodeAct: spec.encodeAct,
       placementVersion: spec.placements.at(-1)?.version ?? 0,
       bytes: spec.lbaRange.endBytes - spec.lbaRange.startBytes,
       state: judgedStateOf(status?.state ?? "Unwritten"),
@@ -75,6 +80,27 @@ export class RunIndex {
 
   get(volumeUuid: string, name: string): RunEntry | undefined {
     return this.#byVolume.get(volumeUuid)?.get(name);
+  }
+
+  /** The runs whose version names a chunk that this act encoded or put. */
+  naming(act: ActId): string[] {
+    const { epoch, actNo } = act;
+    const mine = (put: { putEpoch: number; putAct: number }) => put.putEpoch === epoch && put.putAct === actNo;
+    return [...(this.#byVolume.get(act.volumeUuid)?.values() ?? [])]
+      .filter(
+        (run) =>
+          (run.encodeEpoch === epoch && run.encodeAct === actNo) ||
+          run.shardLocations.some(mine) ||
+          run.exceptions.some(mine),
+      )
+      .map((run) => run.name);
+  }
+
+  /** Forgets a run that the store no longer has. */
+  forget(name: string): void {
+    for (const volumeUuid of [...this.#byVolume.keys()]) {
+      if (this.get(volumeUuid, name)) this.remove(volumeUuid, name);
+    }
   }
 
   *all(): IterableIterator<RunEntry> {

@@ -3,7 +3,7 @@ import type { ShardException, ShardLocation } from "@couchestor/common/api/maps.
 import { type Code, shardCount } from "@couchestor/common/code/code.ts";
 import { currentPlacement, type EcStripeSpec } from "@couchestor/common/crd/ec-stripe.ts";
 import type { PoolStanding } from "../inventory/standing.ts";
-import { decodable, spareOf } from "./decodable.ts";
+import { isDecodable, spareCount } from "../placement/spare.ts";
 
 export interface RunShape {
   code: Code;
@@ -64,8 +64,8 @@ export function judgeRun(run: RunShape, standing: (poolUuid: string) => PoolStan
   const all = new Set(missingColumns);
   for (const exception of run.exceptions) if (isMissing(exception, standing)) all.add(exception.shardIndex);
   health.missing = [...all].sort((a, b) => a - b);
-  health.spare = spareOf(run.code, worst);
-  health.state = all.size === 0 ? "Healthy" : decodable(run.code, worst) ? "Degraded" : "Unrecoverable";
+  health.spare = spareCount(run.code, worst);
+  health.state = all.size === 0 ? "Healthy" : isDecodable(run.code, worst) ? "Degraded" : "Unrecoverable";
   return health;
 }
 
@@ -89,7 +89,7 @@ function judgeExceptions(
         health.lostChunks.push({ stripe, shardIndex: exception.shardIndex });
       } else if (gone && !definite) health.waiting = true;
     }
-    if (spareOf(run.code, lost) < spareOf(run.code, worst)) worst = lost;
+    if (spareCount(run.code, lost) < spareCount(run.code, worst)) worst = lost;
   }
   return worst;
 }

@@ -1,16 +1,27 @@
 /** From placement to the shard locations of an act, and the topology that placement sees. */
 import type { ActId } from "@couchestor/common/api/acts.ts";
 import type { ShardLocation } from "@couchestor/common/api/maps.ts";
-import { type Code, shardBytes, shardCount } from "@couchestor/common/code/code.ts";
+import { blockBytes, type Code, shardBytes, shardCount } from "@couchestor/common/code/code.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
+import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import type { Reservations } from "../acts/reservations.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import { placeShards } from "../placement/placement.ts";
 import type { PlacedShard } from "../placement/placer.ts";
 import type { TopologyPool, TopologySnapshot } from "../placement/topology.ts";
+import type { Services } from "./services.ts";
 
-/** What placement knows of the pools now. Only pools that carry our cluster's identity or none can be written. */
-export function topologyOf(inventory: Inventory, clusterUuid: string | undefined): TopologySnapshot {
+/**
+ * What placement knows of the pools now, what acts are putting there counted as used. Only pools that carry our cluster's identity can be written: a fresh
+ * one gets it within two heartbeats, and any may be while there is no cluster yet.
+ */
+export function topologyOf(
+  inventory: Inventory,
+  reservations: Reservations,
+  clusterUuid: string | undefined,
+): TopologySnapshot {
   const pools: TopologyPool[] = [];
+  const reserved = reservations.bytes((pool) => inventory.host(pool)?.node.lastHeardMs ?? 0);
   for (const node of inventory.nodes()) {
     for (const pool of node.heartbeat?.pools ?? node.stored?.pools ?? []) {
       if (inventory.host(pool.poolUuid)?.node !== node) continue;
@@ -21,7 +32,7 @@ export function topologyOf(inventory: Inventory, clusterUuid: string | undefined
         nodeName: node.name,
         labels: { ...(node.heartbeat?.labels ?? {}), ...pool.labels },
         capacityBytes: pool.capacityBytes,
-        usedBytes: pool.usedBytes,
+        usedBytes: pool.usedBytes + (reserved.get(pool.poolUuid) ?? 0),
         online,
         writable: online && pool.state === "Online" && (clusterUuid === undefined || pool.clusterUuid === clusterUuid),
       });
@@ -30,10 +41,11 @@ export function topologyOf(inventory: Inventory, clusterUuid: string | undefined
   return { pools };
 }
 
-/** A seed that stays with the run, so that its placement can be told in advance and spreads over the pools. */
-export function placementSeed(volumeUuid: string, firstStripe: number): number {
+/** A seed that stays with the run's `attempt`, so that its placement can be told in advance and spreads over the pools. */
+export function placementSeed(volumeUuid: string, firstStripe: number, attempt: number): number {
   let hash = 0x811c9dc5;
-  for (const char of `${volumeUuid}/${firstStripe}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
+  for (const char of `${volumeUuid}/${firstStripe}/${attempt}`)
+    hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
   return hash;
 }
 
@@ -49,6 +61,7 @@ export function placeRun(
   run: { firstStripe: number; stripeCount: number; code: Code },
   keep: readonly ShardLocation[],
   shardIndexes?: readonly number[],
+  attempt = 0,
 ): Placed[] {
   const { spec } = volume;
   const kept = new Set(keep.map((l) => l.shardIndex));
@@ -59,9 +72,41 @@ export function placeRun(
     topology,
     keep,
     shardIndexes: shardIndexes ?? all.filter((i) => !kept.has(i)),
-    bytesPerShard: shardBytes(run.code, spec.stripeSizeBytes) * run.stripeCount,
-    seed: placementSeed(spec.volumeUuid, run.firstStripe),
+    bytesPerShard: chunkBytesOf(run.code, spec.stripeSizeBytes) * run.stripeCount,
+    seed: placementSeed(spec.volumeUuid, run.firstStripe, attempt),
   });
+}
+
+/** What a chunk takes on the medium: its shard, and a header of whole blocks with four bytes of checksum a block. */
+export function chunkBytesOf(code: Code, stripeSizeBytes: number): number {
+  const dataBytes = shardBytes(code, stripeSizeBytes);
+  const tableBytes = (dataBytes / blockBytes) * 4;
+  return dataBytes + blockBytes * (1 + Math.ceil(tableBytes / blockBytes));
+}
+
+/** As `placeRun` on the pools as they are now, but away from where the last acts of the run failed if there is room elsewhere. */
+export function placeAgain(
+  services: Services,
+  volume: EcVolume,
+  run: { name: string; firstStripe: number; stripeCount: number; code: Code },
+  keep: readonly ShardLocation[],
+  shardIndexes?: readonly number[],
+): Placed[] {
+  const { inventory, acts, cluster } = services;
+  const topology = topologyOf(inventory, acts.reservations, cluster.uuid);
+  const attempt = acts.failures.attempts(run.name);
+  const { pools, nodes } = acts.failures.avoided(run.name);
+  if (pools.size + nodes.size > 0) {
+    const avoiding = topology.pools.map((p) =>
+      pools.has(p.poolUuid) || nodes.has(p.nodeName) ? { ...p, writable: false } : p,
+    );
+    try {
+      return placeRun({ pools: avoiding }, volume, run, keep, shardIndexes, attempt);
+    } catch (error) {
+      if (!isAppError(error, "FailedPrecondition")) throw error;
+    }
+  }
+  return placeRun(topology, volume, run, keep, shardIndexes, attempt);
 }
 
 /** Placed shards as an act puts them. */

@@ -1,6 +1,6 @@
 /**
- * What is left of a deleted volume: proof that its chunks are garbage, for the pools that were away when it went and for acts that died halfway.
- * It goes when every pool it names has been swept since.
+ * What is left of a deleted volume: proof that its chunks are garbage, for the pools that were away when it went and for acts that died halfway. Once
+ * every pool it names has been swept it is only kept so that a late PUT is known for what it is, and a recovery does not bring the volume back: the newest so many.
  */
 import {
   countSchema,
@@ -37,12 +37,20 @@ export const tombstoneKind: ResourceKind<TombstoneSpec, TombstoneStatus> = {
   status: statusSchema,
 };
 
+/** Tombstones that no pool waits for. */
+export const restingMax = 4096;
+
+const isPending = (stone: Tombstone): boolean => (stone.status?.pendingPools.length ?? 0) > 0;
+
 export class Tombstones {
   readonly #store: ResourceStore;
   readonly #byVolume = new Map<string, Tombstone>();
 
-  constructor(store: ResourceStore) {
+  readonly #restingMax: number;
+
+  constructor(store: ResourceStore, max = restingMax) {
     this.#store = store;
+    this.#restingMax = max;
   }
 
   async load(): Promise<void> {
@@ -53,8 +61,9 @@ export class Tombstones {
     return this.#byVolume.get(volumeUuid);
   }
 
+  /** Deleted volumes of which some pool may hold chunks yet. */
   get count(): number {
-    return this.#byVolume.size;
+    return this.pending().length;
   }
 
   /** Durable on return. The same again leaves what is there. */
@@ -81,17 +90,26 @@ export class Tombstones {
       const current = await this.#store.get(tombstoneKind, spec.volumeUuid);
       if (!current?.status) continue;
       const pendingPools = current.status.pendingPools.filter((p) => p !== poolUuid);
-      if (pendingPools.length === 0) {
-        await this.#store.delete(tombstoneKind, spec.volumeUuid);
-        this.#byVolume.delete(spec.volumeUuid);
-      } else if (pendingPools.length < current.status.pendingPools.length) {
+      if (pendingPools.length < current.status.pendingPools.length) {
         const status = { pendingPools, sweptPools: current.status.sweptPools + 1 };
         this.#byVolume.set(spec.volumeUuid, await this.#store.updateStatus(tombstoneKind, { ...current, status }));
       }
     }
+    await this.#forgetOldest();
   }
 
-  all(): Tombstone[] {
-    return [...this.#byVolume.values()];
+  /** Those that some pool is yet to be swept for. */
+  pending(): Tombstone[] {
+    return [...this.#byVolume.values()].filter(isPending);
+  }
+
+  async #forgetOldest(): Promise<void> {
+    if (this.#byVolume.size <= this.#restingMax) return;
+    const resting = [...this.#byVolume.values()].filter((stone) => !isPending(stone));
+    resting.sort((a, b) => (a.spec.deletedAt < b.spec.deletedAt ? -1 : 1));
+    for (const { spec } of resting.slice(0, Math.max(0, resting.length - this.#restingMax))) {
+      await this.#store.delete(tombstoneKind, spec.volumeUuid);
+      this.#byVolume.delete(spec.volumeUuid);
+    }
   }
 }

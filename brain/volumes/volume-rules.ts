@@ -22,6 +22,13 @@ const runsWanted = 64;
 export const runsPerVolumeMax = 65_536;
 /** Whether an import follows, so that a brain that stopped while it made the runs can finish. */
 export const importingAnnotation = "storage.billyronks.io/importing";
+/** On a volume rebuilt from the disks: the highest epoch that was found on them. */
+export const recoveredAnnotation = "storage.billyronks.io/recovered-through-epoch";
+
+/** Acts up to this epoch are from before the volume was rebuilt from the disks; −1 if it never was. */
+export function recoveredEpoch(volume: EcVolume): number {
+  return Number(volume.metadata.annotations?.[recoveredAnnotation] ?? -1);
+}
 
 /** The volume's spec with all defaults. Throws `InvalidArgument` naming the field, what came and what is allowed. */
 export function volumeSpecOf(request: CreateVolume, volumeUuid: string): EcVolumeSpec {

@@ -190,8 +190,10 @@ export const repairStatusSchema = z.strictObject({
   etaSeconds: z.number().optional(),
   /** Runs by how many further losses they bear: `spare[0]` can lose none. */
   spare: z.record(z.string(), countSchema),
-  /** Nodes that are away and when repair begins to replace them. */
-  waiting: z.array(z.strictObject({ nodeName: nameSchema, repairInSeconds: z.number() })),
+  /** Nodes that are away, or pools of nodes that no longer report them, and when repair begins to replace them. */
+  waiting: z.array(
+    z.strictObject({ nodeName: nameSchema, poolName: nameSchema.optional(), repairInSeconds: z.number() }),
+  ),
 });
 export type RepairStatus = z.infer<typeof repairStatusSchema>;
 

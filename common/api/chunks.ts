@@ -67,7 +67,10 @@ export const chunksPerRequestMax = 1024;
 export const putAnswerSchema = z.strictObject({ tableCrc: u32Schema, alreadyThere: z.boolean() });
 export type PutAnswer = z.infer<typeof putAnswerSchema>;
 
-export const verifyRequestSchema = z.strictObject({ names: z.array(chunkKeySchema).max(chunksPerRequestMax) });
+/** A full name means that very copy; a key alone any intact one. */
+export const verifyRequestSchema = z.strictObject({
+  names: z.array(z.union([chunkNameSchema, chunkKeySchema])).max(chunksPerRequestMax),
+});
 /** `absent`: not here. `corrupt`: here, but at least one block or its header does not verify. `error`: the device failed. */
 export const chunkStateSchema = z.enum(["ok", "absent", "corrupt", "error"]);
 export const verifyAnswerSchema = z.strictObject({

@@ -6,6 +6,10 @@ import type { Resource, ResourceKind } from "./object.ts";
 export const clusterSpecSchema = z
   .strictObject({
     clusterUuid: uuidSchema.describe("The identity that every pool and chunk of this cluster carries. Never changes."),
+    repairPaused: z
+      .boolean()
+      .describe("true: an administrator said that no new repair shall start. Absent: false.")
+      .optional(),
   })
   .meta({
     "x-kubernetes-validations": [

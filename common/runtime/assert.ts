@@ -12,11 +12,6 @@ export class InvariantError extends Error {
   }
 }
 
-/** Throws `InvariantError` unless `condition` holds. `message` states the invariant that was broken. */
-export function assert(condition: unknown, message: string, data?: Record<string, unknown>): asserts condition {
-  if (!condition) throw new InvariantError(`invariant broken: ${message}`, data);
-}
-
 /** `value`, which the caller knows is there. Throws `InvariantError` naming `what` if it is not. */
 export function must<T>(value: T | null | undefined, what: string): T {
   if (value === null || value === undefined) throw new InvariantError(`invariant broken: ${what} is missing`);

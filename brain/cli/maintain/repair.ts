@@ -86,10 +86,9 @@ function show(output: CommandContext["output"], status: RepairStatus): void {
       { right: [1] },
     );
   }
-  for (const node of status.waiting) {
-    output.line(
-      `${node.nodeName} is away; its shards are rebuilt elsewhere in ${secondsText(node.repairInSeconds)} unless it returns`,
-    );
+  for (const { nodeName, poolName, repairInSeconds } of status.waiting) {
+    const what = poolName === undefined ? `${nodeName} is away` : `${nodeName} no longer reports pool ${poolName}`;
+    output.line(`${what}; its shards are rebuilt elsewhere in ${secondsText(repairInSeconds)} unless it returns`);
   }
   for (const { stripe, reason } of status.blocked.slice(0, blockedShownMax))
     output.line(output.paint(`${stripe}: ${reason}`, "warn"));

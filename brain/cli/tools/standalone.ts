@@ -1,6 +1,8 @@
 /** `couchestor standalone` */
-import { type Command, exitFailed, exitOk } from "../command.ts";
-import { paintState } from "../output.ts";
+import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import type { Standalone } from "../../standalone/start.ts";
+import { type Command, exitFailed, exitOk, exitUsage } from "../command.ts";
+import { type Output, paintState } from "../output.ts";
 import { UsageError } from "../parse.ts";
 import { secondsText } from "../progress.ts";
 
@@ -62,43 +64,15 @@ export const standalone: Command = {
       repairRate: args.text("repair-rate"),
       logFormat: logFormat === "json" ? "json" : "text",
       onNote: (text) => output.note(text),
+    }).catch((error: unknown) => {
+      // In use by another: refused, as a daemon does it.
+      if (!isAppError(error, "FailedPrecondition")) throw error;
+      output.failure(error);
+      return undefined;
     });
+    if (running === undefined) return exitUsage;
     try {
-      const members = [running.brain, ...running.agents];
-      const { brainUrl, readySeconds } = running;
-      output.result(
-        {
-          brainUrl,
-          readySeconds,
-          members: members.map((m) => ({
-            name: m.name,
-            pid: m.pid(),
-            dataDir: m.dataDir,
-            log: m.logPath,
-            endpoint: m.endpoint,
-            pools: m.pools,
-          })),
-        },
-        () => {
-          output.table(
-            ["name", "state", "pid", "address", "metrics", "pools", "log"],
-            members.map((m) => [
-              m.name,
-              paintState(output, "Online"),
-              `${m.pid()}`,
-              m.endpoint.adminUrl,
-              `${m.endpoint.metricsUrl}/metrics`,
-              m.pools.map((pool) => pool.name).join(" ") || "-",
-              m.logPath,
-            ]),
-            { right: [2] },
-          );
-          output.line(`ready in ${secondsText(readySeconds)}. The brain's admin address is ${brainUrl}`);
-          output.line(
-            `try: couchestor volume import NAME --file FILE --data-dir ${dataDir}     (Ctrl-C here stops everything)`,
-          );
-        },
-      );
+      announce(output, running, dataDir);
       await stopped(signal);
       output.note("stopping");
       return exitOk;
@@ -110,6 +84,45 @@ export const standalone: Command = {
     }
   },
 };
+
+/** Tells what runs where. */
+function announce(output: Output, running: Standalone, dataDir: string): void {
+  const members = [running.brain, ...running.agents];
+  const { brainUrl, readySeconds } = running;
+  output.result(
+    {
+      brainUrl,
+      readySeconds,
+      members: members.map((m) => ({
+        name: m.name,
+        pid: m.pid(),
+        dataDir: m.dataDir,
+        log: m.logPath,
+        endpoint: m.endpoint,
+        pools: m.pools,
+      })),
+    },
+    () => {
+      output.table(
+        ["name", "state", "pid", "address", "metrics", "pools", "log"],
+        members.map((m) => [
+          m.name,
+          paintState(output, "Online"),
+          `${m.pid()}`,
+          m.endpoint.adminUrl,
+          `${m.endpoint.metricsUrl}/metrics`,
+          m.pools.map((pool) => pool.name).join(" ") || "-",
+          m.logPath,
+        ]),
+        { right: [2] },
+      );
+      output.line(`ready in ${secondsText(readySeconds)}. The brain's admin address is ${brainUrl}`);
+      output.line(
+        `try: couchestor volume import NAME --file FILE --data-dir ${dataDir}     (Ctrl-C here stops everything)`,
+      );
+    },
+  );
+}
 
 function stopped(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

@@ -1,9 +1,13 @@
 /** Certificates that are renewed on disk are taken without a restart: the files are looked at now and then. */
-import type { Listener } from "@couchestor/common/http/listener.ts";
-import type { Clock } from "@couchestor/common/runtime/clock.ts";
-import type { ShutdownGroup } from "@couchestor/common/runtime/shutdown.ts";
-import { loadTlsMaterial, type TlsFiles, type TlsMaterial, tlsFilesStamp } from "@couchestor/common/tls/material.ts";
-import type { Log } from "./ports.ts";
+import type { Listener } from "../http/listener.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { ShutdownGroup } from "../runtime/shutdown.ts";
+import { loadTlsMaterial, type TlsFiles, type TlsMaterial, tlsFilesStamp } from "./material.ts";
+
+interface Log {
+  info(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
 
 export const tlsLookEveryMs = 10_000;
 
