@@ -54,6 +54,7 @@ test("the user's names, short names and columns are as documented", () => {
     ["ECStripe", "ecs", "Volume | Stripe ID | Status | Healthy Shards | Age"],
     ["StorageNode", "sn", "State | Version | Since | Age"],
     ["Cluster", "", "Cluster UUID | Age"],
+    ["VolumeTombstone", "", "Volume | Deleted | Age"],
   ]);
 });
 

@@ -9,6 +9,7 @@ import type { ResourceKind } from "./object.ts";
 import { storageNodeKind } from "./storage-node.ts";
 import { storagePolicyKind } from "./storage-policy.ts";
 import type { FieldTexts } from "./structural.ts";
+import { tombstoneKind } from "./volume-tombstone.ts";
 
 const column = (name: string, type: PrinterColumn["type"], jsonPath: string, priority?: number): PrinterColumn => ({
   name,
@@ -158,5 +159,16 @@ export const definitions: readonly KindDefinition[] = [
     specText: "The identity.",
     statusText: "Nothing yet is observed of a cluster as a whole.",
     columns: [column("Cluster UUID", "string", ".spec.clusterUuid")],
+  },
+  {
+    kind: tombstoneKind as ResourceKind,
+    text: "VolumeTombstone is what is left of a deleted volume, so that late chunks of it are known for what they are.",
+    specText: "Which volume it was.",
+    statusText: "Which pools are yet to be swept.",
+    columns: [
+      column("Volume", "string", ".spec.name"),
+      column("Deleted", "date", ".spec.deletedAt"),
+      column("Swept", "integer", ".status.sweptPools", 1),
+    ],
   },
 ];
