@@ -52,7 +52,11 @@ export function decide(input: DecisionInput): Plan {
   });
   const moves = admit(input, candidates);
   const policies = plans.map(({ policy, map, entries }) =>
-    summary(policy, map, entries, claims.contested.get(policy.name) ?? [], input.active),
+    summary(policy, map, entries, {
+      moves: candidates.filter(({ entry }) => entry.policyName === policy.name && entry.moves.length > 0),
+      contested: claims.contested.get(policy.name) ?? [],
+      active: input.active,
+    }),
   );
   return { policies, moves };
 }
@@ -179,8 +183,7 @@ function summary(
   policy: TieringPolicy,
   map: TierMap,
   entries: PlanEntry[],
-  contested: PolicyPlan["contested"],
-  active: readonly ActiveMove[],
+  more: { moves: readonly Candidate[]; contested: PolicyPlan["contested"]; active: readonly ActiveMove[] },
 ): PolicyPlan {
   const tiers = { hot: 0, warm: 0, cold: 0, mixed: 0, none: 0, unknown: 0 };
   let heatUnknown = 0;
@@ -193,12 +196,13 @@ function summary(
   return {
     policy,
     entries,
+    moves: more.moves.map(({ entry }) => entry),
     watched: entries.length,
     tiers,
     heatUnknown,
     unknown,
-    active: active.filter((move) => move.policyName === policy.name).length,
-    contested,
+    active: more.active.filter((move) => move.policyName === policy.name).length,
+    contested: more.contested,
     poolsInTwoTiers: map.inTwoTiers,
     emptyTiers: map.empty,
   };

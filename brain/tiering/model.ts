@@ -126,7 +126,10 @@ export interface PlanEntry {
 
 export interface PolicyPlan {
   policy: TieringPolicy;
+  /** By name of the volume. */
   entries: PlanEntry[];
+  /** Those of them that would move, the most urgent first, whether it is their turn or not. */
+  moves: PlanEntry[];
   watched: number;
   tiers: Record<VolumeTier, number>;
   heatUnknown: number;
