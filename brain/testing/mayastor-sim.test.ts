@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { AnswerCheck, mayastorDescription, overlayEntries } from "./mayastor-api.ts";
+import { AnswerCheck } from "./mayastor-answer-check.ts";
+import { mayastorDescription, overlayEntries } from "./mayastor-api.ts";
 import { MayastorSim } from "./mayastor-sim.ts";
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
