@@ -9,6 +9,7 @@ import { apiVersion } from "@couchestor/common/crd/object.ts";
 import type { StorageNode } from "@couchestor/common/crd/storage-node.ts";
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import { readableStatus } from "@couchestor/common/crd/stripe-status.ts";
+import type { Tombstone } from "@couchestor/common/crd/volume-tombstone.ts";
 
 const at = "2026-01-02T03:04:05.678Z";
 const uuid = "0b6f4a3e-1d2c-4b5a-8f9e-7d6c5b4a3f2e";
@@ -283,5 +284,13 @@ export const clusterSample: Cluster = {
   apiVersion,
   kind: "Cluster",
   metadata: { name: "cluster" },
-  spec: { clusterUuid: uuid },
+  spec: { clusterUuid: uuid, repairPaused: true },
+};
+
+export const tombstoneSample: Tombstone = {
+  apiVersion,
+  kind: "VolumeTombstone",
+  metadata: { name: uuid },
+  spec: { volumeUuid: uuid, name: "sample", epoch: 2 ** 33, deletedAt: at },
+  status: { pendingPools: [uuid], sweptPools: 3 },
 };
