@@ -15,9 +15,14 @@ export const mayastorMetrics: HeatMetrics = { reads: ["volume_num_read_ops"], wr
 export const sourceLabel = "couchestor_source";
 export const volumeLabel = "pv_name";
 
-/** How far back the latest sample is looked for. */
-const ageWindowMsMax = 3_600_000;
-const ageStepsMax = 60;
+/**
+ * How far back the latest sample of a series that has ended is looked for: closely at first, since one failed scrape ends a series until
+ * the next, then at steps of the 5 minutes that Prometheus itself looks back.
+ */
+const nearMsMax = 240_000;
+const nearSteps = 8;
+const farMsMax = 3_600_000;
+const farStepMs = 300_000;
 
 /**
  * Operations a second over `rangeMs`. A volume has one target, on one node; two scrapes of the same exporter say the same twice, and only
@@ -34,14 +39,15 @@ export function countsQuery(metrics: HeatMetrics, windowMs: number): string {
 
 /** When each volume's latest sample was taken, and, without any label, Prometheus' own present; in seconds. */
 export function latestQuery(metrics: HeatMetrics, windowMs: number): string {
-  const backMs = Math.min(windowMs, ageWindowMsMax);
-  const stepMs = Math.ceil(backMs / ageStepsMax);
-  const latest = metrics.reads.map((name) => {
-    const series = seriesOf(name, metrics);
-    const now = `max by (${volumeLabel}) (timestamp(${series}))`;
-    return `${now} or max by (${volumeLabel}) (max_over_time(timestamp(${series})[${backMs}ms:${stepMs}ms]))`;
+  const nearMs = Math.min(windowMs, nearMsMax);
+  const near = `${nearMs}ms:${Math.ceil(nearMs / nearSteps)}ms`;
+  const far = windowMs > nearMsMax ? [`${Math.min(windowMs, farMsMax)}ms:${farStepMs}ms`] : [];
+  const latest = metrics.reads.flatMap((name) => {
+    const time = `timestamp(${seriesOf(name, metrics)})`;
+    return [time, ...[near, ...far].map((range) => `max_over_time(${time}[${range}])`)];
   });
-  return `${latest.join(" or ")} or vector(time())`;
+  const perVolumes = latest.map((expression) => `max by (${volumeLabel}) (${expression})`);
+  return `${perVolumes.join(" or ")} or vector(time())`;
 }
 
 /** 1 for volumes of which something that can't be scraped now told in the window. */
