@@ -1,5 +1,13 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { definitions } from "@couchestor/common/crd/definitions.ts";
+import type { ErasureCodingPolicySpec } from "@couchestor/common/crd/erasure-coding-policy.ts";
+import type { Resource } from "@couchestor/common/crd/object.ts";
+import type { StoragePolicySpec } from "@couchestor/common/crd/storage-policy.ts";
+import { tempDir } from "@couchestor/common/testing/temp-dir.ts";
+import { parseOperatorConfig } from "../operator/config.ts";
+import { validateErasureCodingPolicy } from "../policies/validate-erasure-coding-policy.ts";
+import { validateStoragePolicy } from "../policies/validate-storage-policy.ts";
 import type { ControlPlane } from "../testing/control-plane.ts";
 import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
 import {
@@ -10,13 +18,14 @@ import {
   kubectl,
 } from "../testing/installed-plane.ts";
 import { until } from "../testing/processes.ts";
-import { brainNamespace, webhookConfiguration } from "./needs.ts";
+import { brainLease, brainNamespace, webhookConfiguration } from "./needs.ts";
 
 const manifests = join(import.meta.dir, "../../deploy/manifests");
 
 interface Container {
   name: string;
   args: string[];
+  env: { name: string; value?: string }[];
   ports: { name: string; containerPort: number }[];
   securityContext: Record<string, unknown>;
   livenessProbe?: { httpGet: { port: string } };
@@ -60,6 +69,39 @@ test("containers write nowhere but into their volumes, gain no privileges, and a
   }
 });
 
+test("both programs take the flags and the environment that the manifests give them", async () => {
+  const containers = ((await deployedObjects("manifests")) as unknown as Workload[])
+    .filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet")
+    .flatMap(({ spec }) => spec.template.spec.containers);
+  const [agent, brain] = containers as [Container, Container];
+  const env = Object.fromEntries(
+    brain.env.map(({ name, value }) => [
+      name,
+      value ?? (name === "POD_NAMESPACE" ? brainNamespace : `the pod's ${name}`),
+    ]),
+  );
+  const config = parseOperatorConfig(brain.args.slice(1), env);
+  expect(config.webhook).toMatchObject({
+    hosts: expect.arrayContaining(["couchestor-webhook.couchestor.svc"]),
+    configuration: webhookConfiguration,
+  });
+  expect([config.leaseName, config.brain.listen.port, config.webhook?.listen.port]).toEqual([brainLease, 7400, 9443]);
+  // The agent is another package: it is run, and gets as far as the certificates that are not there.
+  await using folder = await tempDir("manifests");
+  const values: [string, string][] = [
+    ["$(NODE_NAME)", "node-1"],
+    ["$(NODE_ADDRESS)", "10.0.0.1"],
+    ["/var/lib/couchestor", folder.path],
+  ];
+  const args = agent.args.map((arg) => values.reduce((text, [from, to]) => text.replace(from, to), arg));
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, "../../couchestor.ts"), ...args], {
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const text = (await new Response(child.stdout).text()) + (await new Response(child.stderr).text());
+  expect([await child.exited, text]).toEqual([2, expect.stringContaining("/tls/tls.crt")]);
+});
+
 const missing = controlPlaneMissing(installedPrograms);
 if (missing) console.log(`skipped: the manifests on a real control plane: ${missing}`);
 
@@ -80,6 +122,8 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
     ]);
     // The definitions' own manager is another than that of the test's plane; nothing else may warn.
     expect(applied.text.split("\n").filter((line) => /warn|unknown|deprecated/i.test(line))).toEqual([]);
+    // No brain answers it here; its own test is below.
+    await kubectl(plane, ["delete", "validatingwebhookconfiguration", webhookConfiguration]);
     await certificates();
     const rollout = (what: string) =>
       kubectl(plane, ["-n", brainNamespace, "rollout", "status", what, "--timeout=40s"]);
@@ -92,6 +136,25 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
       new Set(lines.filter((line) => line.includes("couchestor-brain")).map((line) => line.split(/ +/)[6])).size,
     ).toBe(2);
   }, 90_000);
+
+  test("the examples are accepted, and nothing about them surprises", async () => {
+    const objects = (await deployedObjects("examples")) as unknown as Resource[];
+    const kinds = objects.map((object) => {
+      const kind = definitions.find((definition) => definition.kind.kind === object.kind)?.kind;
+      const spec = kind?.spec.parse(object.spec);
+      const found =
+        object.kind === "StoragePolicy"
+          ? validateStoragePolicy(spec as StoragePolicySpec)
+          : validateErasureCodingPolicy(spec as ErasureCodingPolicySpec);
+      expect([object.metadata.name, found]).toEqual([object.metadata.name, { problems: [], warnings: [] }]);
+      return object.kind;
+    });
+    expect(new Set(kinds)).toEqual(new Set(["StoragePolicy", "ErasureCodingPolicy"]));
+    const examples = join(manifests, "../examples");
+    expect(await kubectl(plane, ["apply", "--dry-run=server", "--validate=strict", "-f", examples])).toMatchObject({
+      code: 0,
+    });
+  }, 30_000);
 
   test("services find the brain's pods, ready or not, and a drain leaves one of them", async () => {
     for (const [service, port] of [

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { definitions } from "@couchestor/common/crd/definitions.ts";
 import { apiGroup, type Resource, type ResourceKind } from "@couchestor/common/crd/object.ts";
 import { silentLogger } from "@couchestor/common/observe/logger.ts";
@@ -103,6 +103,14 @@ describe.skipIf(missing !== undefined)("under the brain's service account", () =
     };
     client = new KubeClient(new KubeTransport({ access, clock: systemClock, prng: seededPrng(1) }));
   }, 60_000);
+
+  // Other tests write policies here, and no brain answers.
+  afterAll(() =>
+    plane.request(
+      "DELETE",
+      `/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/${webhookConfiguration}`,
+    ),
+  );
 
   const tokenOf = async (account: string): Promise<string> => {
     const path = `/api/v1/namespaces/${brainNamespace}/serviceaccounts/${account}/token`;

@@ -37,7 +37,7 @@ async function start(): Promise<ControlPlane> {
 }
 
 /** The objects of a folder of `deploy/`, file by file. */
-export async function deployedObjects(folder: "crds" | "manifests"): Promise<KubeObject[]> {
+export async function deployedObjects(folder: "crds" | "manifests" | "examples"): Promise<KubeObject[]> {
   const names = (await readdir(join(deploy, folder))).filter((name) => name.endsWith(".yaml")).sort();
   const texts = await Promise.all(
     names.filter((name) => name !== "kustomization.yaml").map((name) => readFile(join(deploy, folder, name), "utf8")),

@@ -156,8 +156,3 @@ export const migrationKind: ResourceKind<MigrationSpec, MigrationStatus> = {
   spec: migrationSpecSchema as unknown as z.ZodType<MigrationSpec>,
   status: migrationStatusSchema as unknown as z.ZodType<MigrationStatus>,
 };
-
-/** Whether it has come to its end. */
-export function isFinished(migration: Migration): boolean {
-  return migration.status?.phase === "Finished";
-}
