@@ -47,7 +47,7 @@ export const mayastorPolicy: PolicySettings = {
   failuresToOpen: 5,
   openMs: 10_000,
 };
-const pageEntriesDefault = 1_000;
+const pageEntriesDefault = 500;
 const volumesMax = 100_000;
 const answerBytesMax = 64 * 1024 * 1024;
 const unreadableMax = 16;

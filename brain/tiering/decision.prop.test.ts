@@ -4,6 +4,7 @@ import { propertyRuns } from "@couchestor/common/testing/arbitraries.ts";
 import fc from "fast-check";
 import { bySeniority } from "./claims.ts";
 import { decide } from "./decision.ts";
+import type { Plan, PlanEntry, TieredVolume, TieringPolicy } from "./model.ts";
 import {
   clusters,
   inputOf,
@@ -13,8 +14,7 @@ import {
   samplePool,
   sampleVolume,
   score,
-} from "./decision-samples.ts";
-import type { Plan, PlanEntry, TieredVolume, TieringPolicy } from "./model.ts";
+} from "./testing/decision-samples.ts";
 
 const decided = (cluster: SampleCluster): Plan => decide(inputOf(cluster));
 const entriesOf = (plan: Plan): PlanEntry[] => plan.policies.flatMap((policy) => policy.entries);

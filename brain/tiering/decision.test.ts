@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { type DecisionInput, decide } from "./decision.ts";
-import { sampleNowMs, samplePolicy, samplePool, sampleVolume, score } from "./decision-samples.ts";
 import { unknown } from "./heat.ts";
 import type { PlanEntry, TieredPool, TieredVolume, TieringPolicy } from "./model.ts";
+import { sampleNowMs, samplePolicy, samplePool, sampleVolume, score } from "./testing/decision-samples.ts";
 
 const gib = 1024 ** 3;
 const pools = ["hot", "warm", "cold"].flatMap((tier) =>

@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { appOf } from "../../http/route-table.ts";
 import { decide } from "../../tiering/decision.ts";
-import { sampleNowMs, samplePolicy, samplePool, sampleVolume, score } from "../../tiering/decision-samples.ts";
 import { unknown } from "../../tiering/heat.ts";
 import { planRoute } from "../../tiering/plan-route.ts";
 import type { TieringReport } from "../../tiering/reconcile.ts";
+import { sampleNowMs, samplePolicy, samplePool, sampleVolume, score } from "../../tiering/testing/decision-samples.ts";
 import { run } from "../testing/run.ts";
 
 const pools = ["hot", "cold"].flatMap((tier) => [1, 2].map((n) => samplePool(`${tier}-${n}`, `node-${n}`, tier)));

@@ -1,9 +1,9 @@
 /** Random clusters for property tests of decisions. */
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
 import fc from "fast-check";
-import type { DecisionInput } from "./decision.ts";
-import { type Heat, unknown } from "./heat.ts";
-import type { ActiveMove, TieredPool, TieredVolume, TieringPolicy } from "./model.ts";
+import type { DecisionInput } from "../decision.ts";
+import { type Heat, unknown } from "../heat.ts";
+import type { ActiveMove, TieredPool, TieredVolume, TieringPolicy } from "../model.ts";
 
 const tierNames = ["hot", "warm", "cold"] as const;
 export const sampleNowMs = 1_800_000_000_000;
