@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { storagePolicySpecSchema } from "@couchestor/common/crd/storage-policy.ts";
@@ -64,8 +64,8 @@ describe.skipIf(missing !== undefined)("called by a real API server", () => {
   afterEach(async () => {
     await plane.request("DELETE", `${path}/${configuration}`);
     await Promise.all(running.splice(0).map((server) => server.stop()));
+    await kubectl(plane, ["delete", "sp", "asked", "--ignore-not-found"]);
   });
-  afterAll(() => kubectl(plane, ["delete", "sp", "--all"]));
 
   const start = async (
     certificates?: CertificateSource,
