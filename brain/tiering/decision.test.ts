@@ -128,6 +128,8 @@ describe("a decision says why", () => {
     const cordoned = { pools: pools.map((pool) => ({ ...pool, unusable: `node ${pool.nodeName} is cordoned` })) };
     expect(reason({ input: cordoned })).toBe("NoUsablePool");
     expect(decision({ input: cordoned }).message).toContain("hot-1: node node-1 is cordoned");
+    const reversed = { pools: [...cordoned.pools].reverse() };
+    expect(decision({ input: reversed }).message).toBe(decision({ input: cordoned }).message);
     expect(reason({ volume: { requiredPoolLabels: { tier: "cold" } } })).toBe("PinnedByTopology");
     expect(reason({ at: ["cold-1", "cold-2", "cold-3"] })).toBe("NoSpareNode");
     expect(reason({ volume: { sizeBytes: 101 * gib } })).toBe("NotEnoughSpace");

@@ -37,7 +37,10 @@ interface Candidate {
 }
 
 /** Decides for all volumes. */
-export function decide(input: DecisionInput): Plan {
+export function decide(given: DecisionInput): Plan {
+  // In one order, so that texts which name a few pools name the same ones.
+  const pools = [...given.pools].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  const input = { ...given, pools };
   const claims = claimVolumes(input.policies, input.volumes);
   const active = new Map(input.active.map((move) => [move.volumeUuid, move]));
   const candidates: Candidate[] = [];
