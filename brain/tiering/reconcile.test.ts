@@ -80,6 +80,7 @@ class World implements AsyncDisposable {
       },
     };
     const store = {
+      get: async (_: unknown, name: string) => this.policies.get(name) as never,
       updateStatus: async (_: unknown, object: unknown) => {
         const policy = object as StoragePolicy;
         this.onWrite?.(policy);
