@@ -6,6 +6,7 @@ import { type LogFormat, type LogLevel, logFormatSchema, logLevelSchema } from "
 import type { TlsFiles } from "@couchestor/common/tls/material.ts";
 import { parseDuration } from "@couchestor/common/units/duration.ts";
 import { parseRate } from "@couchestor/common/units/rate.ts";
+import type { z } from "zod";
 import type { BrainOptions } from "./brain.ts";
 
 export interface BrainConfig {
@@ -108,6 +109,12 @@ export function brainConfigOf(values: BrainFlagValues, problems: string[]): Brai
     take(() => within(`--${flag}`, parseDuration(String(values[flag]), `--${flag}`), minMs, maxMs, "ms"), minMs);
   const count = (flag: keyof typeof brainFlags, min: number, max: number) =>
     take(() => within(`--${flag}`, Number(values[flag]), min, max, ""), min);
+  const one = <T extends string>(schema: z.ZodEnum<Record<T, T>>, flag: "log-format" | "log-level", fallback: T): T => {
+    const parsed = schema.safeParse(values[flag]);
+    if (parsed.success) return parsed.data as T;
+    problems.push(`--${flag}: got "${values[flag]}", allowed is ${schema.options.join(", ")}`);
+    return fallback;
+  };
   const heartbeatEveryMs = duration("heartbeat-every", 50, 60_000);
   const offlineAfterMs = duration("offline-after", 100, 3_600_000);
   if (offlineAfterMs < 2 * heartbeatEveryMs) problems.push("--offline-after: must be at least twice --heartbeat-every");
@@ -134,17 +141,8 @@ export function brainConfigOf(values: BrainFlagValues, problems: string[]): Brai
       },
       sweep: { everyMs: duration("sweep-every", 1000), delayMs: duration("sweep-delay", 0) },
     },
-    logFormat: take(
-      () =>
-        logFormatSchema.parse(values["log-format"], {
-          error: () => `--log-format: got "${values["log-format"]}", allowed is text or json`,
-        }),
-      "text",
-    ),
-    logLevel: take(
-      () => logLevelSchema.parse(values["log-level"], { error: () => `--log-level: got "${values["log-level"]}"` }),
-      "info",
-    ),
+    logFormat: one(logFormatSchema, "log-format", "text"),
+    logLevel: one(logLevelSchema, "log-level", "info"),
     clusterTls: tlsOf(values, "agent-ca", problems),
     adminTls: tlsOf(values, "admin-client-ca", problems),
     peerTls: tlsOf(values, "peer-ca", problems),

@@ -73,12 +73,15 @@ export class Readiness {
   async #ping(ping: (signal: AbortSignal) => Promise<void>): Promise<string> {
     const late = new AbortController();
     const why = new Error(`no answer within ${pingMsMax} ms`);
-    const cancel = this.#deps.clock.after(pingMsMax, () => late.abort(why));
+    const tooLate = Promise.withResolvers<never>();
+    const cancel = this.#deps.clock.after(pingMsMax, () => {
+      late.abort(why);
+      tooLate.reject(why);
+    });
     try {
-      await ping(late.signal);
+      await Promise.race([ping(late.signal), tooLate.promise]);
       return "ok";
     } catch (error) {
-      if (late.signal.aborted) return why.message;
       return error instanceof Error ? error.message : String(error);
     } finally {
       cancel();

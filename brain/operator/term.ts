@@ -18,8 +18,10 @@ import type { Leadership } from "../runtime/leadership.ts";
 import type { Part } from "../runtime/manager.ts";
 import { tieringController } from "../tiering/controller.ts";
 import { claimedVolumes } from "../tiering/kube-volumes.ts";
+import type { Plan } from "../tiering/model.ts";
 import { Tiering } from "../tiering/reconcile.ts";
 import { conditionEvents, conditionsOf } from "./condition-events.ts";
+import { MoveTeller } from "./move-events.ts";
 import type { OperatorParts } from "./parts.ts";
 
 /** The events' reportingController. */
@@ -34,6 +36,7 @@ export class LeaderTerm {
   readonly #parts: OperatorParts;
   readonly #leadership: Leadership;
   readonly #store: KubeStore;
+  readonly #moves = new MoveTeller();
 
   constructor(parts: OperatorParts, leadership: Leadership) {
     const { deps, client, config, heat, mayastor, caches } = parts;
@@ -101,7 +104,11 @@ export class LeaderTerm {
         volumes: relays.volumes.during(signal),
         claims: relays.claims.during(signal),
       },
-      { everyMs: config.reconcileEveryMs, mayAct: () => this.#leadership.assertLeader() },
+      {
+        everyMs: config.reconcileEveryMs,
+        mayAct: () => this.#leadership.assertLeader(),
+        onReport: ({ plan }) => this.#tellMoves(plan),
+      },
     );
   }
 
@@ -120,6 +127,13 @@ export class LeaderTerm {
     return erasureCodingPolicyController(this.#controllerDeps("erasure-coding-policy"), parts, {
       mayAct: () => this.#leadership.assertLeader(),
     });
+  }
+
+  #tellMoves(plan: Plan | undefined): void {
+    for (const { policyName, text } of this.#moves.news(plan)) {
+      const policy = this.#parts.caches.policies.get(policyName);
+      if (policy !== undefined) this.events.record(policy as unknown as KubeObject, text);
+    }
   }
 
   #tellTransitions(): void {

@@ -282,4 +282,20 @@ describe("when something is wrong", () => {
     await tiering.reconcile();
     expect(world.status("a")).toMatchObject({ phase: "Active", observedGeneration: 2 });
   });
+
+  test("whoever annotates a policy all the time doesn't keep it from its status, and loses no annotation", async () => {
+    world.addPolicy("a", {});
+    let annotated = 0;
+    world.onWrite = ({ metadata }) => {
+      const current = world.policies.get(metadata.name);
+      if (current === undefined || annotated === 3) return;
+      annotated += 1;
+      const resourceVersion = String(Number(current.metadata.resourceVersion) + 1);
+      const annotations = { storm: String(annotated) };
+      world.policies.set("a", { ...current, metadata: { ...current.metadata, resourceVersion, annotations } });
+    };
+    expect((await world.tiering().reconcile()).statusWrites).toBe(1);
+    expect(world.status("a").phase).toBe("Active");
+    expect(world.policies.get("a")?.metadata.annotations).toEqual({ storm: "3" });
+  });
 });

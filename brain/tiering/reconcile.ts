@@ -20,7 +20,7 @@ import { policyStatusOf } from "./policy-status.ts";
 
 export interface TieringDeps {
   clock: Clock;
-  store: Pick<ResourceStore, "updateStatus">;
+  store: Pick<ResourceStore, "get" | "updateStatus">;
   /** The policies as last seen. */
   policies: () => Iterable<StoragePolicy>;
   /** The volumes that claims use, as last seen. */
@@ -37,6 +37,8 @@ export interface TieringSettings {
   dryRun: boolean;
   preservationMode: boolean;
 }
+
+const statusAttemptsMax = 10;
 
 /** What one look found. */
 export interface TieringReport {
@@ -182,17 +184,42 @@ export class Tiering {
     const errors: AppError[] = [];
     let count = 0;
     for (const { resource, outlook } of outlooks) {
-      const status = policyStatusOf(resource, outlook, now);
-      if (status === undefined) continue;
       try {
-        await this.#deps.store.updateStatus(storagePolicyKind, { ...resource, status });
-        count += 1;
+        if (await this.#writeStatus(resource, outlook, now)) count += 1;
       } catch (error) {
         // Deleted meanwhile: nothing is left to be told. Anything else must not keep other policies from theirs.
         if (!isAppError(error, "NotFound")) errors.push(asAppError(error));
       }
     }
     return { count, errors };
+  }
+
+  /**
+   * Writes a status if it has changed; says whether it did. Somebody who annotates the policy all the time must not keep it from its status:
+   * after a conflict the policy is read anew, and gets it unless its spec is another.
+   */
+  async #writeStatus(
+    resource: StoragePolicy,
+    outlook: Parameters<typeof policyStatusOf>[1],
+    now: string,
+  ): Promise<boolean> {
+    const { store } = this.#deps;
+    let current = resource;
+    for (let attempt = 1; ; attempt++) {
+      const status = policyStatusOf(current, outlook, now);
+      if (status === undefined) return false;
+      try {
+        await store.updateStatus(storagePolicyKind, { ...current, status });
+        return true;
+      } catch (error) {
+        if (!isAppError(error, "Conflict") || attempt === statusAttemptsMax) throw error;
+        const fresh = await store.get(storagePolicyKind, resource.metadata.name);
+        if (fresh === undefined) return false;
+        if (fresh.metadata.uid !== resource.metadata.uid || fresh.metadata.generation !== resource.metadata.generation)
+          throw error;
+        current = fresh;
+      }
+    }
   }
 }
 
