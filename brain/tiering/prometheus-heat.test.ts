@@ -155,18 +155,18 @@ describe.skipIf(missing !== undefined)("heat from a real Prometheus that scrapes
         },
         { timeoutMs: 20_000, everyMs: 200 },
       );
-      // 50 operations every 50 ms and a little.
-      expect(score.iops).toBeWithin(600, 1_100);
+      // 50 operations every 50 ms at most, fewer on a busy machine; the restart would show as a negative or a huge rate.
+      expect(score.iops).toBeWithin(100, 1_100);
       await exporter.stop();
-      const quiet = await until(
-        "Unknown",
+      await until(
+        "the exporter is known to be down",
         async () => {
           const found = await heat();
-          return found.kind === "unknown" && found;
+          if (found.kind === "score") expect(found.iops).toBeGreaterThan(100);
+          return found.kind === "unknown" && found.reason === "ExporterDown";
         },
         { timeoutMs: 20_000, everyMs: 100 },
       );
-      expect(quiet).toMatchObject({ reason: "ExporterDown" });
     } finally {
       stop.abort();
       await load;
