@@ -38,8 +38,14 @@ export function prometheusPrograms(env: Record<string, string | undefined> = pro
   return { ...(prometheus === undefined ? {} : { prometheus }), ...(promtool === undefined ? {} : { promtool }) };
 }
 
-/** Why tests with a real Prometheus can't run here, in one plain line; undefined if they can. */
+/** Why tests with a real Prometheus can't run here, in one plain line; undefined if they can. With COUCHESTOR_E2E set what is missing is thrown. */
 export function prometheusMissing(): string | undefined {
+  const missing = missingPrometheus();
+  if (missing !== undefined && process.env["COUCHESTOR_E2E"]) throw new Error(missing);
+  return missing;
+}
+
+function missingPrometheus(): string | undefined {
   if (Bun.which("setpriv") === null) return "no setpriv (util-linux), which ends programs together with the tests";
   const { prometheus, promtool } = prometheusPrograms();
   if (prometheus !== undefined && promtool !== undefined) return undefined;
