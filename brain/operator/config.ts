@@ -22,6 +22,8 @@ export interface OperatorConfig {
   brain: BrainConfig;
   kubeconfig: string | undefined;
   context: string | undefined;
+  /** Where a pod's credentials are; undefined: where Kubernetes puts them. */
+  serviceAccountDir: string | undefined;
   /** Of the lease; undefined: that of the credentials. */
   namespace: string | undefined;
   leaseName: string;
@@ -70,6 +72,7 @@ const flags = {
   "log-format": text,
   kubeconfig: text,
   context: text,
+  "service-account-dir": text,
   namespace: text,
   "lease-name": { ...text, default: "couchestor-brain" },
   identity: text,
@@ -103,6 +106,7 @@ export function parseOperatorConfig(argv: readonly string[], env: Env = process.
     ),
     kubeconfig: values.kubeconfig,
     context: values.context,
+    serviceAccountDir: values["service-account-dir"],
     namespace,
     leaseName: values["lease-name"] ?? "",
     identity: values.identity ?? env["POD_NAME"] ?? hostname(),
@@ -206,6 +210,7 @@ function named(name: Twin): string {
 export const operatorUsage = `couchestor brain --store kubernetes [flags]
 
   --kubeconfig FILE --context NAME   the cluster (KUBECONFIG, then the pod's service account, then ~/.kube/config)
+  --service-account-dir DIR token, ca.crt and namespace of a pod (where Kubernetes puts them)
   --namespace NAME          of the lease (POD_NAMESPACE, then that of the credentials)
   --lease-name couchestor-brain      brains with the same lease take turns
   --identity NAME           of this brain in lease and events (POD_NAME, then the host name)

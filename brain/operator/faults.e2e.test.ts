@@ -7,7 +7,7 @@ import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
 import { until } from "../testing/processes.ts";
 import { prometheusMissing } from "../testing/prometheus.ts";
 import { type TieringCluster, tieringCluster } from "../testing/tiering-cluster.ts";
-import { BrainProcess, leaseHolder, operatorPlane, serviceAccountKubeconfig } from "./testing/operator-cluster.ts";
+import { BrainProcess, leaseHolder, operatorPlane, serviceAccountFolder } from "./testing/operator-cluster.ts";
 
 const missing = controlPlaneMissing() ?? prometheusMissing();
 if (missing) console.log(`skipped: a brain in a cluster in trouble: ${missing}`);
@@ -23,12 +23,12 @@ const pools = {
 describe.skipIf(missing !== undefined)("brains in a cluster in trouble", () => {
   let plane: ControlPlane;
   let cluster: TieringCluster;
-  let kubeconfig: string;
+  let credentials: string;
   const brains: BrainProcess[] = [];
   beforeAll(async () => {
     plane = await operatorPlane();
     cluster = await tieringCluster(plane, { volumes: 3, iops: (n) => n * 2_000 });
-    kubeconfig = await serviceAccountKubeconfig(plane);
+    credentials = await serviceAccountFolder(plane);
   }, 60_000);
   afterAll(async () => {
     for (const brain of brains) await brain[Symbol.asyncDispose]();
@@ -39,7 +39,7 @@ describe.skipIf(missing !== undefined)("brains in a cluster in trouble", () => {
   const start = async (name: string) => {
     const brain = await BrainProcess.start({
       plane,
-      kubeconfig,
+      credentials,
       name,
       prometheus: cluster.prometheus,
       mayastor: cluster.sim,

@@ -7,7 +7,7 @@ import { kubectl } from "../testing/installed-plane.ts";
 import { until } from "../testing/processes.ts";
 import { prometheusMissing } from "../testing/prometheus.ts";
 import { type TieringCluster, tieringCluster, volumeUuid } from "../testing/tiering-cluster.ts";
-import { BrainProcess, leaseHolder, operatorPlane, serviceAccountKubeconfig } from "./testing/operator-cluster.ts";
+import { BrainProcess, leaseHolder, operatorPlane, serviceAccountFolder } from "./testing/operator-cluster.ts";
 
 const missing = controlPlaneMissing(["etcd", "kube-apiserver", "kubectl"]) ?? prometheusMissing();
 if (missing) console.log(`skipped: a brain in a real cluster: ${missing}`);
@@ -37,8 +37,8 @@ describe.skipIf(missing !== undefined)(
       };
       place(3, "hot-1", "hot-2");
       place(4, "hot-3", "cold-4");
-      const kubeconfig = await serviceAccountKubeconfig(plane);
-      brain = await BrainProcess.start({ plane, kubeconfig, prometheus: cluster.prometheus, mayastor: cluster.sim });
+      const credentials = await serviceAccountFolder(plane);
+      brain = await BrainProcess.start({ plane, credentials, prometheus: cluster.prometheus, mayastor: cluster.sim });
       await brain.ready();
     }, 60_000);
     afterAll(async () => {

@@ -47,7 +47,9 @@ export async function startOperator(
   times: OperatorTimes = operatorTimes,
 ): Promise<RunningOperator> {
   const { clock, prng, logger } = deps;
-  const access = await findCluster({ clock, kubeconfig: config.kubeconfig, context: config.context });
+  const { kubeconfig, context, serviceAccountDir } = config;
+  const own = serviceAccountDir === undefined ? {} : { serviceAccountDir };
+  const access = await findCluster({ clock, kubeconfig, context, ...own });
   const tls = {
     cluster: new WatchedTls(config.brain.clusterTls),
     admin: new WatchedTls(config.brain.adminTls),

@@ -2,7 +2,7 @@
  * Everything a brain in Kubernetes meets: a real API server with the definitions and permissions of `deploy/`, a real Prometheus with an
  * hour of history, a simulated Mayastor; and brains as processes of their own, under the brain's service account.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
@@ -44,20 +44,26 @@ export async function leaseHolder(plane: ControlPlane): Promise<string> {
   return lease.spec.holderIdentity ?? "";
 }
 
-/** A kubeconfig with a token of the brain's service account, and nothing else. */
-export async function serviceAccountKubeconfig(plane: ControlPlane): Promise<string> {
+/** A folder with what a pod of the brain's service account finds in its own: token, authority and namespace. */
+export async function serviceAccountFolder(plane: ControlPlane): Promise<string> {
   const path = `/api/v1/namespaces/${brainNamespace}/serviceaccounts/${brainServiceAccount}/token`;
   const answer = (await plane.request("POST", path, {
     apiVersion: "authentication.k8s.io/v1",
     kind: "TokenRequest",
     spec: { expirationSeconds: 3600 },
   })) as { status: { token: string } };
-  return await plane.kubeconfigOf({ token: answer.status.token });
+  // It goes with the plane's.
+  const dir = join(plane.dir, "service-account");
+  await mkdir(dir, { recursive: true });
+  const files = { token: answer.status.token, "ca.crt": plane.authority.cert, namespace: brainNamespace };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text, { mode: 0o600 });
+  return dir;
 }
 
 export interface BrainProcessOptions {
   plane: ControlPlane;
-  kubeconfig: string;
+  /** Of `serviceAccountFolder`. */
+  credentials: string;
   prometheus: Pick<Prometheus, "url">;
   mayastor: Pick<MayastorSim, "url">;
   name?: string;
@@ -75,11 +81,14 @@ export class BrainProcess implements AsyncDisposable {
   }
 
   static async start(options: BrainProcessOptions): Promise<BrainProcess> {
-    const { kubeconfig, prometheus, mayastor, name = "brain-1", flags = [] } = options;
+    const { plane, credentials, prometheus, mayastor, name = "brain-1", flags = [] } = options;
     const dataDir = await mkdtemp(join(tmpdir(), "couchestor-operator-"));
+    const { hostname, port } = new URL(plane.server);
     const command = [
-      ...[process.execPath, program, "brain", "--store=kubernetes", `--kubeconfig=${kubeconfig}`],
-      ...[`--namespace=${brainNamespace}`, `--identity=${name}`, `--data-dir=${dataDir}`, "--reconcile-every=1s"],
+      // As in a pod, and with nothing of a kubeconfig that this machine may have.
+      ...["env", "-u", "KUBECONFIG", `KUBERNETES_SERVICE_HOST=${hostname}`, `KUBERNETES_SERVICE_PORT=${port}`],
+      ...[process.execPath, program, "brain", "--store=kubernetes", `--service-account-dir=${credentials}`],
+      ...[`--identity=${name}`, `--data-dir=${dataDir}`, "--reconcile-every=1s"],
       ...[`--prometheus-url=${prometheus.url}`, `--mayastor-url=${mayastor.url}`, "--log-level=debug"],
       ...["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--webhook-listen=127.0.0.1:0", ...flags],
     ];
