@@ -19,7 +19,7 @@ async function main(argv: readonly string[]): Promise<number> {
       return (await import("./brain/main.ts")).runBrain(rest);
     case "bench":
       return (await import("./agent/bench/main.ts")).runBench(rest, [
-        async () => (await import("./brain/operator/bench.ts")).operatorBenches,
+        async () => (await import("./brain/bench/operator.ts")).operatorBenches,
       ]);
     case "codec-selftest":
       return codecSelfTest(rest.includes("--json"));

@@ -1,5 +1,5 @@
 /** What is kept of Migrations: they outlive their policies, so there may be many, and only those under way matter. */
-import { type Migration, migrationKind } from "@couchestor/common/crd/migration.ts";
+import type { Migration } from "@couchestor/common/crd/migration.ts";
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
 import type { KubeObject } from "../kube/objects.ts";
 import type { ActiveMove } from "../tiering/model.ts";
@@ -35,4 +35,3 @@ export function keepMigration(object: KubeObject): KeptMigration {
 
 /** The ends that the schema knows, as label values. */
 export const migrationResults: readonly string[] = ["Succeeded", "Failed", "Aborted", "TimedOut", "Superseded"];
-export const migrationKindName = migrationKind.kind;

@@ -14,6 +14,7 @@ import { KubeTransport } from "../kube/transport.ts";
 import { MayastorClient } from "../mayastor/client.ts";
 import { kubeLeaseStore } from "../runtime/kube-lease.ts";
 import { LeaderElection } from "../runtime/leader-election.ts";
+import type { Leadership } from "../runtime/leadership.ts";
 import { Manager, type ManagerEnd, type Part } from "../runtime/manager.ts";
 import { PrometheusHeat } from "../tiering/prometheus-heat.ts";
 import { WebhookServer } from "../webhook/server.ts";
@@ -30,11 +31,6 @@ import { admissionFacts } from "./webhook-facts.ts";
 
 export interface RunningOperator {
   readonly urls: ListenerUrls;
-  readonly isLeader: boolean;
-  /** The term under way, while this brain leads. */
-  readonly term: LeaderTerm | undefined;
-  readonly parts: OperatorParts;
-  readonly readiness: Readiness;
   /** Resolves when everything has ended; `stuck`: something of an ended term still runs, and the process must end. Rejects if the start fails. */
   readonly whenEnded: Promise<ManagerEnd>;
   stop(): Promise<ManagerEnd>;
@@ -46,21 +42,61 @@ export async function startOperator(
   deps: OperatorDeps,
   times: OperatorTimes = operatorTimes,
 ): Promise<RunningOperator> {
-  const { clock, prng, logger } = deps;
-  const { kubeconfig, context, serviceAccountDir } = config;
-  const own = serviceAccountDir === undefined ? {} : { serviceAccountDir };
-  const access = await findCluster({ clock, kubeconfig, context, ...own });
+  const { clock, logger } = deps;
   const tls = {
     cluster: new WatchedTls(config.brain.clusterTls),
     admin: new WatchedTls(config.brain.adminTls),
     peers: new WatchedTls(config.brain.peerTls),
   };
   await Promise.all(Object.values(tls).map((one) => one.look()));
+  const state: OperatorState = { term: undefined, apps: undefined };
+  const parts = await makeParts(config, deps, { times, peers: tls.peers, state });
+  const { access } = parts.client.transport;
+  const namespace = config.namespace ?? access.namespace;
+  const election = new LeaderElection(
+    { ...deps, store: kubeLeaseStore(parts.client, { namespace, name: config.leaseName }) },
+    { name: config.identity, times: times.lease, absentMeansNew: times.absentMeansNew ?? false },
+  );
+  const readiness = readinessOf(parts, state, () => election.leader);
+  const listening = Promise.withResolvers<ListenerUrls>();
+  const listeners = listenersPart(parts, { state, tls, readiness, leader: () => election.leader, listening });
+  const manager = new Manager(
+    { clock, logger, election },
+    {
+      always: [cachesPart(parts.caches), ...webhookPart(parts), listeners],
+      whileLeader: (leadership) => leaderParts(parts, state, leadership),
+    },
+  );
+  logger.info({ server: access.server, credentials: access.source, namespace, ...settingsOf(config) }, "starting");
+  const stop = new AbortController();
+  const whenEnded = manager.run(stop.signal);
+  const urls = await Promise.race([listening.promise, whenEnded.then(() => Promise.reject(new Error("it ended")))]);
+  return {
+    urls,
+    whenEnded,
+    stop: () => {
+      readiness.stop();
+      stop.abort();
+      return whenEnded;
+    },
+  };
+}
+
+/** What lives as long as the process. */
+async function makeParts(
+  config: OperatorConfig,
+  deps: OperatorDeps,
+  own: { times: OperatorTimes; peers: WatchedTls; state: OperatorState },
+): Promise<OperatorParts> {
+  const { clock, prng, logger } = deps;
+  const { kubeconfig, context, serviceAccountDir } = config;
+  const dir = serviceAccountDir === undefined ? {} : { serviceAccountDir };
+  const access = await findCluster({ clock, kubeconfig, context, ...dir });
   let metrics: OperatorMetrics | undefined;
   const transport = new KubeTransport({ access, clock, prng, onAttempt: (attempt) => metrics?.requested(attempt) });
   const client = new KubeClient(transport);
   const caches = makeCaches({ client, clock, prng, logger });
-  const state: OperatorState = { term: undefined, apps: undefined };
+  const { heatTtlMs } = own.times;
   const parts: OperatorParts = {
     config,
     deps,
@@ -70,61 +106,26 @@ export async function startOperator(
     mayastor: new MayastorClient({ url: config.mayastorUrl }),
     heat: new PrometheusHeat(clock, {
       url: config.prometheusUrl,
-      ...(times.heatTtlMs === undefined ? {} : { ttlMs: times.heatTtlMs }),
+      ...(heatTtlMs === undefined ? {} : { ttlMs: heatTtlMs }),
     }),
-    agents: httpAgents(() => tls.peers.material),
+    agents: httpAgents(() => own.peers.material),
     metrics: () => metrics as OperatorMetrics,
   };
-  const namespace = config.namespace ?? access.namespace;
-  const election = new LeaderElection(
-    { ...deps, store: kubeLeaseStore(client, { namespace, name: config.leaseName }) },
-    { name: config.identity, times: times.lease, absentMeansNew: times.absentMeansNew ?? false },
-  );
-  metrics = metricsFor(parts, state);
+  metrics = metricsFor(parts, own.state);
   countMigrations(parts, metrics);
-  const readiness = readinessOf(parts, state, () => election.leader);
-  const listening = Promise.withResolvers<ListenerUrls>();
-  const listeners = listenersPart(parts, { state, tls, readiness, leader: () => election.leader, listening });
-  const manager = new Manager(
-    { clock, logger, election },
-    {
-      always: [cachesPart(caches), ...webhookPart(parts), listeners],
-      whileLeader: (leadership) => {
-        const term = new LeaderTerm(parts, leadership);
-        const apps = termApps(term, (error) => logFailure(logger, error));
-        const serve = (to: OperatorState) => Object.assign(state, to);
-        return [
-          ...term.parts(),
-          {
-            name: "serving",
-            start: () => void serve({ term, apps }),
-            stop: () => void serve({ term: undefined, apps: undefined }),
-          },
-        ];
-      },
-    },
-  );
-  logger.info({ server: access.server, credentials: access.source, namespace, ...settingsOf(config) }, "starting");
-  const stop = new AbortController();
-  const whenEnded = manager.run(stop.signal);
-  const urls = await Promise.race([listening.promise, whenEnded.then(() => Promise.reject(new Error("it ended")))]);
-  return {
-    urls,
-    get isLeader() {
-      return manager.isLeader && state.term !== undefined;
-    },
-    get term() {
-      return state.term;
-    },
-    parts,
-    readiness,
-    whenEnded,
-    stop: () => {
-      readiness.stop();
-      stop.abort();
-      return whenEnded;
-    },
+  return parts;
+}
+
+/** The parts of one term; it is served when all of them run, and no longer when the first of them stops. */
+function leaderParts(parts: OperatorParts, state: OperatorState, leadership: Leadership): Part[] {
+  const term = new LeaderTerm(parts, leadership);
+  const apps = termApps(term, (error) => logFailure(parts.deps.logger, error));
+  const serving: Part = {
+    name: "serving",
+    start: () => void Object.assign(state, { term, apps }),
+    stop: () => void Object.assign(state, { term: undefined, apps: undefined }),
   };
+  return [...term.parts(), serving];
 }
 
 interface OperatorState {

@@ -5,9 +5,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { type Endpoint, readEndpoint } from "@couchestor/common/runtime/data-dir.ts";
-import { systemPrng } from "@couchestor/common/runtime/prng.ts";
 import { brainLease, brainNamespace, brainServiceAccount } from "../../installation/needs.ts";
 import type { ControlPlane } from "../../testing/control-plane.ts";
 import { startControlPlane } from "../../testing/control-plane.ts";
@@ -153,16 +151,4 @@ export class BrainProcess implements AsyncDisposable {
     await this.process.stop(0);
     await rm(this.dataDir, { recursive: true, force: true });
   }
-}
-
-/** Milliseconds that `work` takes. */
-export async function timed<T>(work: () => Promise<T>): Promise<{ ms: number; value: T }> {
-  const startMs = systemClock.monotonicMs();
-  const value = await work();
-  return { ms: systemClock.monotonicMs() - startMs, value };
-}
-
-/** A name that no other run uses. */
-export function anyName(prefix: string): string {
-  return `${prefix}-${systemPrng.u32().toString(36)}`;
 }

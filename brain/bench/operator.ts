@@ -4,13 +4,18 @@
  */
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { compiled } from "@couchestor/common/runtime/version.ts";
-import { type BrainBench, type BrainBenchLine, brainBenches } from "../bench/reconcile.ts";
+import { createStripes } from "../operator/testing/many-stripes.ts";
+import {
+  BrainProcess,
+  leaseHolder,
+  operatorPlane,
+  serviceAccountFolder,
+} from "../operator/testing/operator-cluster.ts";
 import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
 import { until } from "../testing/processes.ts";
 import { prometheusMissing } from "../testing/prometheus.ts";
 import { type TieringCluster, tieringCluster } from "../testing/tiering-cluster.ts";
-import { createStripes } from "./testing/many-stripes.ts";
-import { BrainProcess, leaseHolder, operatorPlane, serviceAccountFolder } from "./testing/operator-cluster.ts";
+import { type BrainBench, type BrainBenchLine, brainBenches } from "./reconcile.ts";
 
 const mib = 1024 * 1024;
 const restMs = 60_000;
