@@ -11,7 +11,7 @@ DEPS_READY := .deps/.ready
 DEPS_SOURCES := $(shell find deploy/deps -type f 2>/dev/null)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(NPM_READY) $(DEPS_READY) ## Bring Bun and the npm packages, and unpack the Debian libraries into .deps/ (no root)
 
@@ -44,3 +44,5 @@ bench: setup ## Every benchmark, one JSON object a line (NAME=prefix for some of
 
 clean: ## Remove what was built, fetched and installed
 	rm -rf node_modules .deps dist .cache .demo coverage
+
+include deploy/envtest/targets.mk

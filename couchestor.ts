@@ -41,7 +41,9 @@ async function main(argv: readonly string[]): Promise<number> {
     case "brain":
       return (await import("./brain/main.ts")).runBrain(rest);
     case "bench":
-      return (await import("./agent/bench/main.ts")).runBench(rest);
+      return (await import("./agent/bench/main.ts")).runBench(rest, [
+        async () => (await import("./brain/bench/operator.ts")).operatorBenches,
+      ]);
     case "codec-selftest":
       return codecSelfTest(rest.includes("--json"));
     default:

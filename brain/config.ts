@@ -6,6 +6,7 @@ import { type LogFormat, type LogLevel, logFormatSchema, logLevelSchema } from "
 import type { TlsFiles } from "@couchestor/common/tls/material.ts";
 import { parseDuration } from "@couchestor/common/units/duration.ts";
 import { parseRate } from "@couchestor/common/units/rate.ts";
+import type { z } from "zod";
 import type { BrainOptions } from "./brain.ts";
 
 export interface BrainConfig {
@@ -26,7 +27,9 @@ export interface BrainConfig {
 }
 
 const text = { type: "string" } as const;
-const flags = {
+/** The flags of every brain, wherever it keeps its objects. */
+export const brainFlags = {
+  store: { ...text, default: "sqlite" },
   "data-dir": text,
   listen: { ...text, default: "127.0.0.1:0" },
   "admin-listen": { ...text, default: "127.0.0.1:0" },
@@ -54,6 +57,7 @@ const flags = {
 export const brainUsage = `couchestor brain --data-dir DIR [flags]
 
   --data-dir DIR            where the database is kept (required; one brain at a time)
+  --store sqlite|kubernetes where objects are kept (sqlite); with kubernetes see \`couchestor brain --store kubernetes --help\`
   --listen HOST:PORT        for agents (127.0.0.1:0)
   --admin-listen HOST:PORT  for the command line (127.0.0.1:0)
   --metrics-listen, --health-listen HOST:PORT   (127.0.0.1:8080, 127.0.0.1:8081)
@@ -71,6 +75,26 @@ export const brainUsage = `couchestor brain --data-dir DIR [flags]
 export function parseBrainConfig(argv: readonly string[]): BrainConfig {
   const problems: string[] = [];
   const values = flagValues(argv, problems);
+  if (values.store !== "sqlite") problems.push(`--store: got "${values.store}", allowed is sqlite or kubernetes`);
+  if (!values["data-dir"]) problems.push("--data-dir: got nothing, allowed is a folder for the brain's database");
+  const config = brainConfigOf(values, problems);
+  if (problems.length > 0) throw invalidFlags(problems);
+  return config;
+}
+
+/** Which store the flags ask for. */
+export function storeOf(argv: readonly string[]): string {
+  const { values } = parseArgs({ args: [...argv], options: { store: brainFlags.store }, strict: false });
+  return String(values.store);
+}
+
+/** One error for all problems of the flags. */
+export function invalidFlags(problems: readonly string[]): AppError {
+  return new AppError("InvalidArgument", `brain: ${problems.join("\n  ")}`, { data: { problems } });
+}
+
+/** What the flags of every brain say; what is wrong with them is added to `problems`. */
+export function brainConfigOf(values: BrainFlagValues, problems: string[]): BrainConfig {
   const take = <T>(read: () => T, fallback: T): T => {
     try {
       return read();
@@ -81,18 +105,22 @@ export function parseBrainConfig(argv: readonly string[]): BrainConfig {
   };
   const address = (flag: "listen" | "admin-listen" | "metrics-listen" | "health-listen") =>
     take(() => parseListenAddress(values[flag] ?? "", `--${flag}`), { hostname: "", port: 0 });
-  const duration = (flag: keyof typeof flags, minMs: number, maxMs = 365 * 86_400_000) =>
+  const duration = (flag: keyof typeof brainFlags, minMs: number, maxMs = 365 * 86_400_000) =>
     take(() => within(`--${flag}`, parseDuration(String(values[flag]), `--${flag}`), minMs, maxMs, "ms"), minMs);
-  const count = (flag: keyof typeof flags, min: number, max: number) =>
+  const count = (flag: keyof typeof brainFlags, min: number, max: number) =>
     take(() => within(`--${flag}`, Number(values[flag]), min, max, ""), min);
-  const dataDir = values["data-dir"] ?? "";
-  if (dataDir === "") problems.push("--data-dir: got nothing, allowed is a folder for the brain's database");
+  const one = <T extends string>(schema: z.ZodEnum<Record<T, T>>, flag: "log-format" | "log-level", fallback: T): T => {
+    const parsed = schema.safeParse(values[flag]);
+    if (parsed.success) return parsed.data as T;
+    problems.push(`--${flag}: got "${values[flag]}", allowed is ${schema.options.join(", ")}`);
+    return fallback;
+  };
   const heartbeatEveryMs = duration("heartbeat-every", 50, 60_000);
   const offlineAfterMs = duration("offline-after", 100, 3_600_000);
   if (offlineAfterMs < 2 * heartbeatEveryMs) problems.push("--offline-after: must be at least twice --heartbeat-every");
   const rate = values["repair-rate"];
-  const config: BrainConfig = {
-    dataDir,
+  return {
+    dataDir: values["data-dir"] ?? "",
     listen: address("listen"),
     adminListen: address("admin-listen"),
     metricsListen: address("metrics-listen"),
@@ -113,40 +141,30 @@ export function parseBrainConfig(argv: readonly string[]): BrainConfig {
       },
       sweep: { everyMs: duration("sweep-every", 1000), delayMs: duration("sweep-delay", 0) },
     },
-    logFormat: take(
-      () =>
-        logFormatSchema.parse(values["log-format"], {
-          error: () => `--log-format: got "${values["log-format"]}", allowed is text or json`,
-        }),
-      "text",
-    ),
-    logLevel: take(
-      () => logLevelSchema.parse(values["log-level"], { error: () => `--log-level: got "${values["log-level"]}"` }),
-      "info",
-    ),
+    logFormat: one(logFormatSchema, "log-format", "text"),
+    logLevel: one(logLevelSchema, "log-level", "info"),
     clusterTls: tlsOf(values, "agent-ca", problems),
     adminTls: tlsOf(values, "admin-client-ca", problems),
     peerTls: tlsOf(values, "peer-ca", problems),
   };
-  if (problems.length === 0) return config;
-  throw new AppError("InvalidArgument", `brain: ${problems.join("\n  ")}`, { data: { problems } });
 }
 
-type Values = { [K in keyof typeof flags]?: string | undefined } & Partial<
+export type BrainFlagValues = { [K in keyof typeof brainFlags]?: string | undefined } & Partial<
   Record<"agent-ca" | "admin-client-ca" | "peer-ca", string[]>
 >;
 
-function flagValues(argv: readonly string[], problems: string[]): Values {
+function flagValues(argv: readonly string[], problems: string[]): BrainFlagValues {
   try {
-    return parseArgs({ args: [...argv], options: flags, strict: true, allowPositionals: false }).values as Values;
+    return parseArgs({ args: [...argv], options: brainFlags, strict: true, allowPositionals: false })
+      .values as BrainFlagValues;
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
-    return parseArgs({ args: [...argv], options: flags, strict: false }).values as Values;
+    return parseArgs({ args: [...argv], options: brainFlags, strict: false }).values as BrainFlagValues;
   }
 }
 
 function tlsOf(
-  values: Values,
+  values: BrainFlagValues,
   caFlag: "agent-ca" | "admin-client-ca" | "peer-ca",
   problems: string[],
 ): TlsFiles | undefined {

@@ -4,11 +4,12 @@ import { createLogger } from "@couchestor/common/observe/logger.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { systemPrng } from "@couchestor/common/runtime/prng.ts";
 import { onStopSignal } from "@couchestor/common/runtime/shutdown.ts";
-import { type BrainConfig, brainUsage, parseBrainConfig } from "./config.ts";
+import { type BrainConfig, brainUsage, parseBrainConfig, storeOf } from "./config.ts";
 import { startBrain } from "./wiring.ts";
 
 /** Runs a brain until it is told to stop. Returns the exit code: 0 after a clean stop, 1 for a failure, 2 for wrong flags or a data folder in use. */
 export async function runBrain(argv: string[]): Promise<number> {
+  if (storeOf(argv) === "kubernetes") return await (await import("./operator/main.ts")).runOperator(argv);
   if (argv.includes("--help") || argv.includes("-h")) {
     process.stdout.write(`${brainUsage}\n`);
     return 0;

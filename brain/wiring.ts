@@ -1,8 +1,6 @@
 /** The brain's composition root: the only file that joins its parts with the store, the network and the file system. */
 import { join } from "node:path";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { toAppError } from "@couchestor/common/errors/http.ts";
-import { type ListenAddress, startListener } from "@couchestor/common/http/listener.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
 import { makeDurableFolder } from "@couchestor/common/runtime/durable-folder.ts";
@@ -12,12 +10,12 @@ import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runtime/shutdown.ts";
 import { version } from "@couchestor/common/runtime/version.ts";
 import { WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
-import type { Hono } from "hono";
 import { Brain } from "./brain.ts";
 import type { BrainConfig } from "./config.ts";
 import { adminApp } from "./http/admin-app.ts";
 import { httpAgents } from "./http/agent-client.ts";
 import { clusterApp } from "./http/cluster-app.ts";
+import { logFailure, startListeners } from "./http/listeners.ts";
 import { healthApp } from "./observe/health.ts";
 import { brainMetrics, metricsApp } from "./observe/metrics.ts";
 import type { Log } from "./ports.ts";
@@ -29,9 +27,6 @@ export interface RunningBrain {
   /** Stops in order: no new requests, what is being committed is finished, then the store and the lock. */
   stop(): Promise<ShutdownStepResult[]>;
 }
-
-const bodyBytesMax = 8 * 1024 * 1024;
-const tlsFlags = "--tls-cert, --tls-key, and --agent-ca or --admin-client-ca";
 
 interface Deps {
   clock: Clock;
@@ -94,36 +89,22 @@ async function openBrain(
 /** The four listeners. Returns their addresses. */
 function listenAll(
   config: BrainConfig,
-  { clock, log }: Deps,
+  deps: Deps,
   parts: { shutdown: ShutdownGroup; brain: Brain; tls: { cluster: WatchedTls; admin: WatchedTls } },
 ): RunningBrain["urls"] {
-  const { shutdown, brain, tls } = parts;
-  const listen = (name: string, address: ListenAddress, app: Hono, watched?: WatchedTls): string => {
-    const listener = startListener({
-      name,
-      address,
-      tls: watched?.material,
-      tlsFlags,
-      plainAllowed: watched === undefined,
-      bodyBytesMax,
-      clock,
-      handle: (request) => app.fetch(request),
-      onError: (error) => log.error({ listener: name, error: String(error) }, "a request failed"),
-    });
-    if (watched) watched.listener = listener;
-    shutdown.add(`http/${name}`, 5000, () => listener.stop(3000));
-    return listener.url;
+  const { brain } = parts;
+  const onError = (error: unknown): void => logFailure(deps.log, error);
+  const apps = {
+    metrics: metricsApp(brainMetrics(brain)),
+    health: healthApp(brain),
+    cluster: clusterApp(brain, onError),
+    admin: adminApp(brain, onError),
   };
-  const onError = (error: unknown): void => logFailure(log, error);
-  return {
-    metrics: listen("metrics", config.metricsListen, metricsApp(brainMetrics(brain))),
-    health: listen("health", config.healthListen, healthApp(brain)),
-    cluster: listen("cluster", config.listen, clusterApp(brain, onError), tls.cluster),
-    admin: listen("admin", config.adminListen, adminApp(brain, onError), tls.admin),
-  };
+  return startListeners(config, deps, { ...parts, apps });
 }
 
-async function takeLock(dataDir: string): Promise<{ release(): Promise<void> }> {
+/** Keeps other daemons off the folder. Throws `FailedPrecondition` if one has it. */
+export async function takeLock(dataDir: string): Promise<{ release(): Promise<void> }> {
   try {
     return await nodeFileSystem().lock(join(dataDir, "LOCK"));
   } catch (error) {
@@ -137,12 +118,4 @@ async function takeLock(dataDir: string): Promise<{ release(): Promise<void> }> 
       },
     );
   }
-}
-
-/** What a caller got wrong is for the caller; what is ours goes to the log. */
-function logFailure(log: Log, error: unknown): void {
-  const app = toAppError(error);
-  if (app.status >= 500)
-    log.error({ code: app.code, error: app.message, cause: String(app.cause ?? "") }, "a request failed");
-  else log.debug({ code: app.code, error: app.message }, "a request was refused");
 }

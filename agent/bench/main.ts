@@ -16,8 +16,14 @@ Runs every benchmark, or those whose names start with one of NAME.
   couchestor bench ec.encode.rs4+2.256KiB --json   one
 `;
 
-/** Runs the sub-command. Returns the exit code: 0, 1 if a benchmark failed, 2 for wrong usage. */
-export async function runBench(argv: readonly string[]): Promise<number> {
+/**
+ * Runs the sub-command. Returns the exit code: 0, 1 if a benchmark failed, 2 for wrong usage. `others` are benchmarks of parts that this
+ * package knows nothing of.
+ */
+export async function runBench(
+  argv: readonly string[],
+  others: readonly (() => Promise<readonly Bench[]>)[] = [],
+): Promise<number> {
   let options: ReturnType<typeof parse>;
   try {
     options = parse(argv);
@@ -29,7 +35,7 @@ export async function runBench(argv: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const all = await collect();
+  const all = [...(await collect()), ...(await Promise.all(others.map((load) => load()))).flat()];
   const wanted = matcher(options.positionals);
   const chosen = all.filter((bench) => bench.lines.some(wanted));
   if (chosen.length === 0) {

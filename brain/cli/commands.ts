@@ -4,6 +4,7 @@ import { nodeList } from "./inventory/node-list.ts";
 import { poolList } from "./inventory/pool-list.ts";
 import { repairPause, repairResume, repairStatus } from "./maintain/repair.ts";
 import { scrub } from "./maintain/scrub.ts";
+import { plan } from "./plan/plan.ts";
 import { stripeDescribe } from "./stripe/describe.ts";
 import { stripeList } from "./stripe/list.ts";
 import { certInit } from "./tools/cert.ts";
@@ -34,6 +35,7 @@ export const commands: readonly Command[] = [
   poolList,
   stripeList,
   stripeDescribe,
+  plan,
   scrub,
   repairStatus,
   repairPause,

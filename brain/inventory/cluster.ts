@@ -3,25 +3,13 @@
  * an identity stays unclaimed until recovery: to invent another one would make every chunk on those disks a stranger's.
  */
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
-import { uuidSchema, zeroUuid } from "@couchestor/common/api/primitives.ts";
+import { zeroUuid } from "@couchestor/common/api/primitives.ts";
+import { clusterKind } from "@couchestor/common/crd/cluster.ts";
 import { ecVolumeKind } from "@couchestor/common/crd/ec-volume.ts";
-import { apiVersion, type ResourceKind } from "@couchestor/common/crd/object.ts";
+import { apiVersion } from "@couchestor/common/crd/object.ts";
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
-import { z } from "zod";
 import type { BrainContext } from "../ports.ts";
 
-export interface ClusterSpec {
-  clusterUuid: string;
-  /** An administrator said that no new repair shall start. Absent: false. */
-  repairPaused?: boolean | undefined;
-}
-export const clusterKind: ResourceKind<ClusterSpec, Record<string, never>> = {
-  kind: "Cluster",
-  plural: "clusters",
-  shortNames: [],
-  spec: z.strictObject({ clusterUuid: uuidSchema, repairPaused: z.boolean().optional() }),
-  status: z.strictObject({}) as unknown as z.ZodType<Record<string, never>>,
-};
 const objectName = "cluster";
 const swapAttemptsMax = 16;
 

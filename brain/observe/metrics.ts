@@ -8,8 +8,7 @@ import { liveState } from "../volumes/views.ts";
 type Sample = { labels?: Record<string, string>; value: number };
 
 /** A registry that reads the brain at every scrape. */
-export function brainMetrics(brain: Brain): Registry {
-  const registry = createRegistry({ role: "brain" });
+export function brainMetrics(brain: Brain, registry: Registry = createRegistry({ role: "brain" })): Registry {
   const gauge = (name: string, help: string, labelNames: string[], read: () => Sample[]): void => {
     new Gauge({
       name,

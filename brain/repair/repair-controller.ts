@@ -1,6 +1,7 @@
 /** Repair: runs with lost shards, fewest spare losses first, a few at a time, at a bounded rate, with backoff for those that can't be repaired now. */
 import type { RepairStatus } from "@couchestor/common/api/admin.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
+import { TokenBucket } from "@couchestor/common/resilience/token-bucket.ts";
 import type { ActRecord } from "../acts/act-record.ts";
 import { observeAll } from "../volumes/run-status.ts";
 import type { Services } from "../volumes/services.ts";
@@ -23,6 +24,8 @@ const backoffMsMin = 1000;
 const backoffMsMax = 60_000;
 const blockedShownMax = 256;
 const planAgeMsMax = 30_000;
+/** Writes of run statuses: a node that goes changes very many, and the store has other work too. */
+const statusWrites = { ratePerSecond: 20, burst: 1_000 };
 
 interface Held {
   reason: string;
@@ -43,12 +46,14 @@ export class RepairController {
   #plannedOf = -1;
   #stopped = false;
   #observing: Promise<unknown> | undefined;
+  readonly #statusBudget: TokenBucket;
   readonly #work = new Set<Promise<void>>();
 
   constructor(services: Services, options: RepairOptions) {
     this.#services = services;
     this.#options = { replanMs: 1000, ...options };
     this.#wave = new RepairWave(services.context.clock);
+    this.#statusBudget = new TokenBucket(services.context.clock, statusWrites);
     services.inventory.onChange(() => this.poke());
   }
 
@@ -134,7 +139,7 @@ export class RepairController {
     // With very many runs planning takes a while: a tenth of the time at most.
     this.#planDueMs = now + Math.max(this.#options.replanMs, 10 * (context.clock.monotonicMs() - now));
     this.#wave.note(this.#plan.queue, new Set(this.#running.keys()));
-    this.#observing ??= observeAll(this.#services)
+    this.#observing ??= observeAll(this.#services, this.#statusBudget)
       .catch((error) => this.#services.context.log.warn({ error: String(error) }, "stripe status not written"))
       .finally(() => {
         this.#observing = undefined;

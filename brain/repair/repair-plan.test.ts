@@ -16,6 +16,7 @@ function run(name: string, pools: string[], exceptions: RunEntry["exceptions"] =
     placementVersion: 1,
     bytes: 1,
     state: "Healthy",
+    shown: "Healthy",
     missing: [],
     lastScrubIso: undefined,
     code: { family: "rs", k: 4, m: 2 },

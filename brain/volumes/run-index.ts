@@ -4,7 +4,8 @@
  */
 import type { ActId } from "@couchestor/common/api/acts.ts";
 import { formatCode } from "@couchestor/common/code/code.ts";
-import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
+import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import { judgedStateOf } from "@couchestor/common/crd/stripe-status.ts";
 import { type RunShape, shapeOf } from "./run-shape.ts";
 
 export interface RunEntry extends RunShape {
@@ -18,6 +19,8 @@ export interface RunEntry extends RunShape {
   placementVersion: number;
   bytes: number;
   state: "Unwritten" | "Healthy" | "Degraded" | "Unrecoverable";
+  /** The state as the status has it, with what was being done to the run. */
+  shown: EcStripeStatus["state"];
   missing: readonly number[];
   lastScrubIso: string | undefined;
 }
@@ -51,7 +54,8 @@ export class RunIndex {
       encodeAct: spec.encodeAct,
       placementVersion: spec.placements.at(-1)?.version ?? 0,
       bytes: spec.lbaRange.endBytes - spec.lbaRange.startBytes,
-      state: status?.state ?? "Unwritten",
+      state: judgedStateOf(status?.state ?? "Unwritten"),
+      shown: status?.state ?? "Unwritten",
       missing: status?.missingShards ?? [],
       lastScrubIso: status?.lastScrub,
     };

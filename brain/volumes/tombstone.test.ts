@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from "bun:test";
+import { tombstoneKind } from "@couchestor/common/crd/volume-tombstone.ts";
 import { nameOf } from "../sim/fake-chunks.ts";
 import { TestBrain } from "../sim/test-brain.ts";
-import { Tombstones, tombstoneKind } from "./tombstone.ts";
+import { Tombstones } from "./tombstone.ts";
 
 let t: TestBrain;
 afterEach(() => t.close());

@@ -2,40 +2,10 @@
  * What is left of a deleted volume: proof that its chunks are garbage, for the pools that were away when it went and for acts that died halfway. Once
  * every pool it names has been swept it is only kept so that a late PUT is known for what it is, and a recovery does not bring the volume back: the newest so many.
  */
-import {
-  countSchema,
-  epochSchema,
-  nameSchema,
-  timestampSchema,
-  uuidSchema,
-} from "@couchestor/common/api/primitives.ts";
-import { apiVersion, type Resource, type ResourceKind } from "@couchestor/common/crd/object.ts";
+import { apiVersion } from "@couchestor/common/crd/object.ts";
+import { type Tombstone, type TombstoneSpec, tombstoneKind } from "@couchestor/common/crd/volume-tombstone.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
-import { z } from "zod";
 import type { ResourceStore } from "../store/ports.ts";
-
-const specSchema = z.strictObject({
-  volumeUuid: uuidSchema,
-  name: nameSchema,
-  /** The epoch of the owner that deleted the volume, by which its deletions are ordered. */
-  epoch: epochSchema,
-  deletedAt: timestampSchema,
-});
-const statusSchema = z.strictObject({
-  /** Pools that may still hold chunks of the volume. */
-  pendingPools: z.array(uuidSchema),
-  sweptPools: countSchema,
-});
-export type TombstoneSpec = z.infer<typeof specSchema>;
-export type TombstoneStatus = z.infer<typeof statusSchema>;
-export type Tombstone = Resource<TombstoneSpec, TombstoneStatus>;
-export const tombstoneKind: ResourceKind<TombstoneSpec, TombstoneStatus> = {
-  kind: "VolumeTombstone",
-  plural: "volumetombstones",
-  shortNames: [],
-  spec: specSchema,
-  status: statusSchema,
-};
 
 /** Tombstones that no pool waits for. */
 export const restingMax = 4096;

@@ -16,53 +16,126 @@ import {
   uuidSchema,
 } from "../api/primitives.ts";
 import { codeSchema } from "../code/code.ts";
-import { conditionSchema, type Resource, type ResourceKind } from "./object.ts";
+import { conditionsSchema, type Resource, type ResourceKind } from "./object.ts";
 
 export const placementSchema = z.strictObject({
-  version: u32Schema,
-  code: codeSchema,
-  shardLocations: z.array(shardLocationSchema).max(48),
-  since: timestampSchema,
+  version: u32Schema.describe("Raised with every new placement of the run."),
+  code: codeSchema.describe("How its stripes became shards."),
+  shardLocations: z.array(shardLocationSchema).max(48).describe("Where each shard of every stripe of the run is."),
+  since: timestampSchema.describe("When it was committed."),
 });
 export type Placement = z.infer<typeof placementSchema>;
 
+/** A shard's place as people read it. It is in status: nothing that commits may be derived from it. */
+const readableLocationSchema = z.strictObject({
+  shardIndex: shardIndexSchema.describe("Which shard."),
+  isDataShard: z.boolean().describe("Whether it holds data; otherwise parity.").optional(),
+  poolName: nameSchema.describe("The pool."),
+  nodeName: nameSchema.describe("The node of the pool."),
+  offset: countSchema.describe("Where in the pool it begins; for runs of one stripe.").optional(),
+  sizeBytes: countSchema.describe("Its size; for runs of one stripe.").optional(),
+  checksum: z.string().max(128).describe("Of its content; for runs of one stripe.").optional(),
+});
+
+const shardHealthSchema = z.strictObject({
+  shardIndex: shardIndexSchema.describe("Which shard."),
+  state: z
+    .enum(["Healthy", "Missing", "Corrupted", "Rebuilding"])
+    .describe("Healthy, Missing, Corrupted (its checksum is wrong) or Rebuilding."),
+  lastVerified: timestampSchema.describe("When it was last read and checked.").optional(),
+  error: z.string().max(1024).describe("What is wrong with it.").optional(),
+});
+
 export const ecStripeSpecSchema = z.strictObject({
-  volumeRef: nameSchema,
-  volumeUuid: uuidSchema,
-  journalId: uuidSchema,
-  stripeId: countSchema,
-  policyRef: nameSchema.optional(),
-  firstStripe: countSchema,
-  stripeCount: u32Schema,
-  lbaRange: z.strictObject({ startBytes: countSchema, endBytes: countSchema }),
+  volumeRef: nameSchema.describe("Name of the ECVolume."),
+  volumeUuid: uuidSchema.describe("Its volumeUuid, which another volume of that name doesn't have."),
+  journalId: uuidSchema.describe("The volume's journal."),
+  stripeId: countSchema.describe("The first stripe of the run."),
+  policyRef: nameSchema.describe("Name of the ErasureCodingPolicy.").optional(),
+  firstStripe: countSchema.describe("The first stripe of the run, counted from 0."),
+  stripeCount: u32Schema.describe("How many stripes the run has."),
+  lbaRange: z
+    .strictObject({
+      startBytes: countSchema.describe("The first byte of the volume that the run covers."),
+      endBytes: countSchema.describe("The byte behind the last."),
+    })
+    .describe("The part of the volume that the run covers."),
   /** `store`: commits happen here. `journal`: the live volume's journal commits, this is a summary. Never goes back. */
-  authority: z.enum(["store", "journal"]),
+  authority: z
+    .enum(["store", "journal"])
+    .describe(
+      "store: commits happen in this object. journal: the live volume's journal commits, and this is a summary. Never goes back.",
+    ),
   /** The highest owner epoch that has fenced this run: a commit by an older epoch is refused, and no garbage of older epochs may be removed before. */
-  fencedEpoch: epochSchema,
+  fencedEpoch: epochSchema.describe("Commits of older epochs are refused."),
   /** 0: never written, reads as zeros. With `authority: store` all stripes of the run share these three. */
-  generation: generationSchema,
-  encodeEpoch: epochSchema,
-  encodeAct: actNoSchema,
-  throughSeq: countSchema,
-  code: codeSchema,
+  generation: generationSchema.describe(
+    "How often the run has been rewritten; 0: never written, reads as zeros. Never goes back.",
+  ),
+  encodeEpoch: epochSchema.describe("The epoch of the act that encoded this generation."),
+  encodeAct: actNoSchema.describe("The act that encoded this generation."),
+  throughSeq: countSchema.describe("The journal entry through which the content goes."),
+  code: codeSchema.describe("How stripes become shards."),
   /** All in use, newest last; one for `authority: store`, none before the first write. */
-  placements: z.array(placementSchema).max(4),
-  exceptions: z.array(shardExceptionSchema).max(shardExceptionsMax),
-  proposedPlacement: z.strictObject({ version: u32Schema, reason: z.string(), planId: z.string() }).optional(),
+  placements: z
+    .array(placementSchema)
+    .max(4)
+    .describe("All placements in use, newest last; none before the first write."),
+  exceptions: z
+    .array(shardExceptionSchema)
+    .max(shardExceptionsMax)
+    .describe("Shards of single stripes that are elsewhere than the placement says."),
+  proposedPlacement: z
+    .strictObject({
+      version: u32Schema.describe("The version that it would have."),
+      reason: z.string().describe("Why."),
+      planId: z.string().describe("The plan that it belongs to."),
+    })
+    .describe("A placement that the brain asks the volume's owner for.")
+    .optional(),
   /** sha256 of the run's content at encoding. Advisory. */
-  checksum: z.string().optional(),
+  checksum: z.string().describe("sha256 of the run's content at encoding. Advisory.").optional(),
 });
 export type EcStripeSpec = z.infer<typeof ecStripeSpecSchema>;
 
+export const stripeStates = ["Unwritten", "Writing", "Healthy", "Degraded", "Rebuilding", "Failed"] as const;
+const shardTotal = (text: string) => z.int().min(0).max(48).describe(text).optional();
+
 export const ecStripeStatusSchema = z.strictObject({
-  /** `Unwritten` | `Healthy` | `Degraded` (readable, some shards lost) | `Unrecoverable` (fewer than k shards reachable). */
-  state: z.enum(["Unwritten", "Healthy", "Degraded", "Unrecoverable"]),
-  missingShards: z.array(shardIndexSchema),
-  observedEpoch: epochSchema,
-  observedSeq: countSchema,
-  lastScrub: timestampSchema.optional(),
-  lastAudit: timestampSchema.optional(),
-  conditions: z.array(conditionSchema).optional(),
+  state: z
+    .enum(stripeStates)
+    .describe(
+      "Unwritten: nothing is stored, it reads as zeros. Writing: its first content is being stored. Healthy: all shards are there. Degraded: readable, some shards are lost. Rebuilding: lost shards are being rebuilt. Failed: fewer shards are reachable than reading takes.",
+    ),
+  missingShards: z.array(shardIndexSchema).max(48).describe("Indexes of shards that are not there."),
+  observedEpoch: epochSchema.describe("The epoch that this status was observed in."),
+  observedSeq: countSchema.describe("The journal entry that this status was observed at."),
+  lastScrub: timestampSchema.describe("When every chunk was last looked for.").optional(),
+  lastAudit: timestampSchema.describe("When every byte was last read and checked.").optional(),
+  lbaRange: z
+    .strictObject({
+      startLba: countSchema.describe("The first block of 4096 bytes."),
+      endLba: countSchema.describe("The last block of 4096 bytes."),
+    })
+    .describe("The part of the volume that the run covers, in blocks.")
+    .optional(),
+  shardLocations: z
+    .array(readableLocationSchema)
+    .max(48)
+    .describe("Where the shards are, for reading: what counts is spec.placements and spec.exceptions.")
+    .optional(),
+  healthyShards: shardTotal("Shards that are there."),
+  healthyDataShards: shardTotal("Data shards that are there."),
+  healthyParityShards: shardTotal("Parity shards that are there."),
+  lastVerificationTime: timestampSchema.describe("When its shards were last checked.").optional(),
+  lastModifiedTime: timestampSchema.describe("When its newest placement was committed.").optional(),
+  rebuildProgress: z.int().min(0).max(100).describe("While Rebuilding: how much is done, in percent.").optional(),
+  shardHealth: z
+    .array(shardHealthSchema)
+    .max(48)
+    .describe("The shards that are not Healthy; those that are not named are.")
+    .optional(),
+  conditions: conditionsSchema.optional(),
 });
 export type EcStripeStatus = z.infer<typeof ecStripeStatusSchema>;
 

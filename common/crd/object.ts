@@ -21,14 +21,20 @@ export const metadataSchema = z.looseObject({
 export type Metadata = z.infer<typeof metadataSchema>;
 
 export const conditionSchema = z.strictObject({
-  type: z.string(),
-  status: z.enum(["True", "False", "Unknown"]),
-  reason: z.string(),
-  message: z.string(),
-  lastTransitionTime: timestampSchema,
-  observedGeneration: countSchema.optional(),
+  type: z.string().describe("What the condition is about, such as Ready."),
+  status: z.enum(["True", "False", "Unknown"]).describe("True, False or Unknown."),
+  reason: z.string().describe("One word in CamelCase, for programs."),
+  message: z.string().describe("What is the case and what to do, for people."),
+  lastTransitionTime: timestampSchema.describe("When status last changed."),
+  observedGeneration: countSchema.describe("The generation of the spec that it speaks of.").optional(),
 });
 export type Condition = z.infer<typeof conditionSchema>;
+
+/** The conditions of a status: one of each type. */
+export const conditionsSchema = z
+  .array(conditionSchema)
+  .describe("How things stand, one condition of each type.")
+  .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] });
 
 /** A resource: `status` is changed by `updateStatus` only, everything else by `update` only. */
 export interface Resource<Spec = unknown, Status = unknown> {

@@ -2,20 +2,25 @@
 import { z } from "zod";
 import { poolInfoSchema } from "../api/nodes.ts";
 import { labelsSchema, timestampSchema, uuidSchema } from "../api/primitives.ts";
-import { conditionSchema, type Resource, type ResourceKind } from "./object.ts";
+import { conditionsSchema, type Resource, type ResourceKind } from "./object.ts";
 
-export const storageNodeSpecSchema = z.strictObject({ labels: labelsSchema });
+export const storageNodeSpecSchema = z.strictObject({
+  labels: labelsSchema.describe("zone, rack and whatever else a placement rule may name, as the agent reports them."),
+});
 export const storageNodeStatusSchema = z.strictObject({
-  state: z.enum(["Online", "Offline"]),
-  since: timestampSchema,
-  instanceUuid: uuidSchema,
-  version: z.string(),
-  clusterUrl: z.string(),
-  adminUrl: z.string(),
-  codec: z.string(),
+  state: z.enum(["Online", "Offline"]).describe("Offline: no heartbeat has come for some time."),
+  since: timestampSchema.describe("When state last changed."),
+  instanceUuid: uuidSchema.describe("The agent's process; another one after every restart."),
+  version: z.string().describe("The agent's version."),
+  clusterUrl: z.string().describe("Where the brain and other agents reach it."),
+  adminUrl: z.string().describe("Where data is imported and exported."),
+  codec: z.string().describe("What it encodes with."),
   /** As of the last transition; live figures are in the brain's memory and metrics. */
-  pools: z.array(poolInfoSchema),
-  conditions: z.array(conditionSchema).optional(),
+  pools: z
+    .array(poolInfoSchema)
+    .max(1024)
+    .describe("Its pools as of the last transition; live figures are in metrics."),
+  conditions: conditionsSchema.optional(),
 });
 export type StorageNodeSpec = z.infer<typeof storageNodeSpecSchema>;
 export type StorageNodeStatus = z.infer<typeof storageNodeStatusSchema>;

@@ -17,10 +17,12 @@ export interface ClientOptions {
   peer: string;
   /** `http://127.0.0.1:4321`, no slash at the end. */
   baseUrl: string;
-  /** Own certificate, and the CAs of the peers to trust. */
-  tls?: TlsMaterial | undefined;
+  /** Own certificate, if the peer wants one, and the CAs of the peers to trust. */
+  tls?: TlsMaterial | { ca: string[] } | undefined;
   /** Default: `policies.query` for GET, `policies.order` for the rest. */
   policy?: PolicySettings;
+  /** The error that an answer of another program's own form stands for; undefined for what it doesn't know. Our own form needs none. */
+  readError?: (status: number, body: unknown) => AppError | undefined;
 }
 
 export interface CallOptions {
@@ -58,7 +60,8 @@ export function createClient(options: ClientOptions): HttpClient {
 class FetchClient implements HttpClient {
   readonly peer: string;
   readonly baseUrl: string;
-  readonly #tls: TlsMaterial | undefined;
+  readonly #tls: ClientOptions["tls"];
+  readonly #readError: ClientOptions["readError"];
   readonly #repeated: CallPolicy;
   readonly #once: CallPolicy;
 
@@ -66,6 +69,7 @@ class FetchClient implements HttpClient {
     this.peer = options.peer;
     this.baseUrl = options.baseUrl.replace(/\/+$/, "");
     this.#tls = options.tls;
+    this.#readError = options.readError;
     this.#repeated = createPolicy(this.peer, options.policy ?? policies.query);
     this.#once = createPolicy(this.peer, { ...(options.policy ?? policies.order), attemptsMax: 1 });
   }
@@ -102,7 +106,7 @@ class FetchClient implements HttpClient {
           throw this.#connectionError(e, method, path);
         },
       );
-      if (!response.ok) throw errorOf(response, bytes, this.peer);
+      if (!response.ok) throw errorOf(response, bytes, this.peer, this.#readError);
       return { bytes, headers: response.headers };
     }, options.signal);
   }
@@ -111,7 +115,8 @@ class FetchClient implements HttpClient {
     const response = await this.#fetch(method, path, options, true);
     if (response.ok) return response;
     const what = `the answer of ${this.peer} to ${method} ${path}`;
-    throw errorOf(response, await readBounded(response.body, { bytesMax: answerBytesMaxDefault, what }), this.peer);
+    const bytes = await readBounded(response.body, { bytesMax: answerBytesMaxDefault, what });
+    throw errorOf(response, bytes, this.peer, this.#readError);
   }
 
   async #fetch(method: string, path: string, options: RawCallOptions, unlimited: boolean): Promise<Response> {
@@ -121,7 +126,7 @@ class FetchClient implements HttpClient {
     if (options.signal !== undefined) init.signal = options.signal;
     if (unlimited) init.timeout = false;
     if (this.#tls !== undefined) {
-      init.tls = { cert: this.#tls.cert, key: this.#tls.key, ca: this.#tls.ca, rejectUnauthorized: true };
+      init.tls = { ...this.#tls, rejectUnauthorized: true };
     }
     try {
       return await fetch(this.baseUrl + path + queryOf(options.query), init);
@@ -183,7 +188,7 @@ function parseJson(bytes: Uint8Array, headers: Headers, what: string): unknown {
   }
 }
 
-function errorOf(response: Response, bytes: Uint8Array, peer: string): AppError {
+function errorOf(response: Response, bytes: Uint8Array, peer: string, readError: ClientOptions["readError"]): AppError {
   const text = new TextDecoder().decode(bytes);
   const type = response.headers.get("content-type") ?? "";
   let body: unknown = text;
@@ -194,6 +199,8 @@ function errorOf(response: Response, bytes: Uint8Array, peer: string): AppError 
       body = text;
     }
   }
+  const known = readError?.(response.status, body);
+  if (known !== undefined) return known;
   const error = errorFromProblem(response.status, body);
   if (error.data["status"] === undefined) return error;
   return new AppError(error.code, `${peer}: ${error.message}`, {

@@ -26,6 +26,8 @@ export interface ListenerOptions {
   tls?: TlsMaterial | undefined;
   /** The flags that would give it TLS, for the message that refuses to listen without. */
   tlsFlags: string;
+  /** With TLS, but callers need no certificate: for what anybody may ask, such as an API server's admission reviews. */
+  anyClient?: boolean;
   /** Metrics and probes may be plain off loopback: they serve nothing else. */
   plainAllowed?: boolean;
   /** Larger bodies are refused with 413 before the handler sees them. */
@@ -159,15 +161,17 @@ function serve(
       maxRequestBodySize: bodyBytesMax,
       idleTimeout: Math.min(255, Math.max(1, Math.ceil(idleTimeoutMs / 1000))),
       development: false,
-      ...(tls === undefined
-        ? {}
-        : { tls: { cert: tls.cert, key: tls.key, ca: tls.ca, requestCert: true, rejectUnauthorized: true } }),
+      ...(tls === undefined ? {} : { tls: options.anyClient ? { cert: tls.cert, key: tls.key } : mutual(tls) }),
       fetch: handle,
       error: (error) => problemResponse(error),
     });
   } catch (error) {
     throw listenError(error, name, address);
   }
+}
+
+function mutual({ cert, key, ca }: TlsMaterial) {
+  return { cert, key, ca, requestCert: true, rejectUnauthorized: true };
 }
 
 /** With `reusePort` a second daemon on the same port would get half of the first one's connections: find out beforehand. */

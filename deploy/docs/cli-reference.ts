@@ -10,6 +10,7 @@ import { commands } from "@couchestor/brain/cli/commands.ts";
 import { commandHelp, overviewHelp } from "@couchestor/brain/cli/help.ts";
 import { otherWords } from "@couchestor/brain/cli/other-words.ts";
 import { brainUsage } from "@couchestor/brain/config.ts";
+import { operatorUsage } from "@couchestor/brain/operator/config.ts";
 
 export const cliReferencePath = join(import.meta.dir, "../../docs/cli.md");
 
@@ -26,6 +27,7 @@ export function cliReference(): string {
     ...sections,
     section("agent", agentUsage),
     section("brain", brainUsage),
+    section("brain --store kubernetes", operatorUsage),
   ]
     .join("\n")
     .trimEnd()

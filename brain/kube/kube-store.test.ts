@@ -1,0 +1,133 @@
+import { afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { apiGroup } from "@couchestor/common/crd/object.ts";
+import { type StorageNode, storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
+import { systemClock } from "@couchestor/common/runtime/clock.ts";
+import { seededPrng } from "@couchestor/common/runtime/prng.ts";
+import { resourceStoreConformance } from "../store/conformance.ts";
+import { expectCode, nodeObject, nodeStatus } from "../store/conformance-objects.ts";
+import type { ResourceStore } from "../store/ports.ts";
+import { type ControlPlane, sharedControlPlane } from "../testing/control-plane.ts";
+import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
+import { installOpenDefinitions, testClient } from "../testing/kube-fixture.ts";
+import { KubeClient, pageItems } from "./client.ts";
+import { KubeStore } from "./kube-store.ts";
+import type { KubeObject, ObjectType } from "./objects.ts";
+
+const missing = controlPlaneMissing();
+if (missing) console.log(`skipped: the resource store on the Kubernetes API: ${missing}`);
+
+describe.skipIf(missing !== undefined)("on a real API server", () => {
+  let plane: ControlPlane;
+  beforeAll(async () => {
+    plane = await sharedControlPlane();
+    await installOpenDefinitions(plane, [storageNodeKind]);
+  }, 60_000);
+
+  const open = (): KubeStore => new KubeStore({ client: testClient(plane), clock: systemClock, prng: seededPrng(2) });
+
+  resourceStoreConformance("Kubernetes API", async () => {
+    const store = open();
+    return { store, dispose: () => removeAll(store) };
+  });
+
+  describe("beyond the suite", () => {
+    let store: KubeStore;
+    afterEach(() => removeAll(store));
+
+    test("a list of several pages is whole, in order and of one revision", async () => {
+      store = open();
+      const count = pageItems + 20;
+      const names = Array.from({ length: count }, (_, i) => `page-${String(i).padStart(5, "0")}`);
+      await Promise.all(names.map((name) => store.create(storageNodeKind, nodeObject(name))));
+      const listed = await store.list(storageNodeKind, "page-");
+      expect(listed.items.map((item) => item.metadata.name)).toEqual(names);
+      expect(Number(listed.revision)).toBeGreaterThan(0);
+    }, 30_000);
+
+    test("what another wrote and we can't read is an error that names object and field", async () => {
+      store = open();
+      const path = `/apis/${apiGroup}/v1/storagenodes`;
+      await plane.request("POST", path, { ...nodeObject("odd"), spec: { labels: {}, colour: "red" } });
+      const error = await expectCode(store.get(storageNodeKind, "odd"), "Internal");
+      expect(error.message).toContain("StorageNode odd: spec");
+      await plane.request("DELETE", `${path}/odd`);
+    });
+
+    test("a write that the guard forbids never leaves", async () => {
+      store = open();
+      const guarded = new KubeStore({
+        client: testClient(plane),
+        clock: systemClock,
+        prng: seededPrng(2),
+        guard: {
+          assertLeader: () => {
+            throw new Error("not the leader");
+          },
+          remainingMs: () => 1_000,
+        },
+      });
+      await expect(guarded.create(storageNodeKind, nodeObject("forbidden"))).rejects.toThrow("not the leader");
+      expect(await guarded.get(storageNodeKind, "forbidden")).toBeUndefined();
+    });
+
+    test("a write is given up when the time of the leader who sent it is over", async () => {
+      store = open();
+      const guard = { assertLeader: () => undefined, remainingMs: () => 300 };
+      const guarded = new KubeStore({ client: testClient(plane), clock: systemClock, prng: seededPrng(2), guard });
+      plane.pauseApiServer();
+      try {
+        const startMs = systemClock.monotonicMs();
+        await expectCode(guarded.create(storageNodeKind, nodeObject("late")), "Timeout");
+        expect(systemClock.monotonicMs() - startMs).toBeLessThan(3_000);
+      } finally {
+        plane.resumeApiServer();
+      }
+    });
+
+    test("a status given at creation does not overwrite one that somebody set meanwhile", async () => {
+      store = open();
+      const theirs = { ...nodeStatus, codec: "theirs" };
+      const client = testClient(plane);
+      const setTheirs = async (name: string) => {
+        const current = (await store.get(storageNodeKind, name)) as StorageNode;
+        await store.updateStatus(storageNodeKind, { ...current, status: theirs });
+      };
+      class OvertakenClient extends KubeClient {
+        override async create<T extends KubeObject>(type: ObjectType, object: T): Promise<T> {
+          const created = await super.create(type, object);
+          await setTheirs(object.metadata.name);
+          return created;
+        }
+      }
+      const overtaken = new OvertakenClient(client.transport);
+      const racing = new KubeStore({ client: overtaken, clock: systemClock, prng: seededPrng(2) });
+      const created = await racing.create(storageNodeKind, { ...nodeObject("raced"), status: nodeStatus });
+      expect(created.status).toEqual(theirs);
+      expect((await store.get(storageNodeKind, "raced"))?.status).toEqual(theirs);
+    });
+
+    test("a closed store ends its watches and refuses calls", async () => {
+      store = open();
+      const closing = open();
+      const { revision } = await closing.list(storageNodeKind);
+      const watching = (async () => {
+        for await (const _ of closing.watch(storageNodeKind, revision, new AbortController().signal));
+      })();
+      queueMicrotask(() => closing.close());
+      await expectCode(watching, "Unavailable");
+      await expectCode(closing.get(storageNodeKind, "a"), "Cancelled");
+    });
+  });
+});
+
+async function removeAll(store: ResourceStore): Promise<void> {
+  const { items } = await store.list(storageNodeKind);
+  await Promise.all(
+    items.map(async (item) => {
+      await store.delete(storageNodeKind, item.metadata.name);
+      const left = await store.get(storageNodeKind, item.metadata.name);
+      if (left) await store.update(storageNodeKind, { ...left, metadata: { ...left.metadata, finalizers: [] } });
+    }),
+  );
+  await store.close();
+}

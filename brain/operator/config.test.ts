@@ -1,0 +1,93 @@
+import { expect, test } from "bun:test";
+import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { parseOperatorConfig } from "./config.ts";
+
+test("without flags it is what the manifests and the documentation say", () => {
+  const config = parseOperatorConfig(["--store=kubernetes"], {});
+  expect(config).toMatchObject({
+    prometheusUrl: "http://prometheus.monitoring.svc.cluster.local:9090",
+    mayastorUrl: "http://mayastor-api-rest.mayastor.svc.cluster.local:8081",
+    maxConcurrentMigrations: 2,
+    migrationTimeoutMs: 1_800_000,
+    syncPollIntervalMs: 10_000,
+    dryRun: false,
+    preservationMode: false,
+    leaseName: "couchestor-brain",
+    webhook: undefined,
+    namespace: undefined,
+  });
+  expect(config.brain).toMatchObject({
+    dataDir: "",
+    logLevel: "info",
+    logFormat: "text",
+    metricsListen: { hostname: "0.0.0.0", port: 8080 },
+    healthListen: { hostname: "0.0.0.0", port: 8081 },
+  });
+});
+
+test("every setting has a twin in the environment, and the flag wins", () => {
+  const env = {
+    PROMETHEUS_URL: "http://p:1",
+    MAYASTOR_NAMESPACE: "openebs",
+    MAX_CONCURRENT_MIGRATIONS: "7",
+    MIGRATION_TIMEOUT_MINUTES: "5",
+    SYNC_POLL_INTERVAL_SECONDS: "3",
+    DRY_RUN: "true",
+    PRESERVATION_MODE: "1",
+    METRICS_ADDR: "127.0.0.1:1",
+    HEALTH_ADDR: ":2",
+    LOG_LEVEL: "debug",
+    LOG_JSON: "true",
+    WEBHOOK_LISTEN: ":3",
+    POD_NAME: "brain-0",
+    POD_NAMESPACE: "here",
+  };
+  const config = parseOperatorConfig(["--max-concurrent-migrations=3"], env);
+  expect(config).toMatchObject({
+    prometheusUrl: "http://p:1",
+    mayastorUrl: "http://openebs-api-rest.openebs.svc.cluster.local:8081",
+    maxConcurrentMigrations: 3,
+    migrationTimeoutMs: 300_000,
+    syncPollIntervalMs: 3_000,
+    dryRun: true,
+    preservationMode: true,
+    identity: "brain-0",
+    namespace: "here",
+    webhook: {
+      listen: { hostname: "0.0.0.0", port: 3 },
+      hosts: expect.arrayContaining(["couchestor-webhook.here.svc"]),
+    },
+  });
+  expect(config.brain).toMatchObject({
+    logLevel: "debug",
+    logFormat: "json",
+    metricsListen: { hostname: "127.0.0.1", port: 1 },
+    healthListen: { port: 2 },
+  });
+});
+
+test("a switch needs no value and takes one", () => {
+  expect(parseOperatorConfig(["--dry-run"], {}).dryRun).toBe(true);
+  expect(parseOperatorConfig(["--dry-run=false"], { DRY_RUN: "true" }).dryRun).toBe(false);
+});
+
+test("all problems are told at once, each with the flag, its twin, what came and what is allowed", () => {
+  const env = { MAX_CONCURRENT_MIGRATIONS: "many", LOG_LEVEL: "loud" };
+  const flags = ["--prometheus-url=prometheus", "--dry-run=maybe", "--metrics-addr=8080", "--surprise=1"];
+  try {
+    parseOperatorConfig([...flags, "--reconcile-every=1ms"], env);
+    throw new Error("accepted");
+  } catch (error) {
+    if (!isAppError(error, "InvalidArgument")) throw error;
+    for (const words of [
+      '--max-concurrent-migrations (MAX_CONCURRENT_MIGRATIONS): got "many", allowed is a whole number from 1 to 100',
+      '--prometheus-url (PROMETHEUS_URL): got "prometheus", allowed is an http:// or https:// address',
+      '--dry-run (DRY_RUN): got "maybe", allowed is true or false',
+      '--metrics-listen: got "8080"',
+      '--log-level: got "loud"',
+      "--reconcile-every: got 1ms, allowed is 1s to 3600s",
+      "--surprise",
+    ])
+      expect(error.message).toContain(words);
+  }
+});

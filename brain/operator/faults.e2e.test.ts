@@ -1,0 +1,138 @@
+/** What must not harm: an API server that restarts, others who write the same objects all the time, and a second brain. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
+import { systemClock } from "@couchestor/common/runtime/clock.ts";
+import type { ControlPlane } from "../testing/control-plane.ts";
+import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
+import { until } from "../testing/processes.ts";
+import { prometheusMissing } from "../testing/prometheus.ts";
+import { type TieringCluster, tieringCluster } from "../testing/tiering-cluster.ts";
+import { BrainProcess, leaseHolder, operatorPlane, serviceAccountFolder } from "./testing/operator-cluster.ts";
+
+const missing = controlPlaneMissing() ?? prometheusMissing();
+if (missing) console.log(`skipped: a brain in a cluster in trouble: ${missing}`);
+
+const policyPath = "/apis/storage.billyronks.io/v1/storagepolicies";
+const selector = (tier: string) => ({ matchLabels: { tier } });
+const pools = {
+  hotPoolSelector: selector("hot"),
+  warmPoolSelector: selector("warm"),
+  coldPoolSelector: selector("cold"),
+};
+
+describe.skipIf(missing !== undefined)("brains in a cluster in trouble", () => {
+  let plane: ControlPlane;
+  let cluster: TieringCluster;
+  let credentials: string;
+  const brains: BrainProcess[] = [];
+  beforeAll(async () => {
+    plane = await operatorPlane();
+    cluster = await tieringCluster(plane, { volumes: 3, iops: (n) => n * 2_000 });
+    credentials = await serviceAccountFolder(plane);
+  }, 60_000);
+  afterAll(async () => {
+    for (const brain of brains) await brain[Symbol.asyncDispose]();
+    await cluster?.[Symbol.asyncDispose]();
+    await plane?.stop();
+  });
+
+  const start = async (name: string) => {
+    const brain = await BrainProcess.start({
+      plane,
+      credentials,
+      name,
+      prometheus: cluster.prometheus,
+      mayastor: cluster.sim,
+    });
+    brains.push(brain);
+    await brain.ready();
+    return brain;
+  };
+  const policy = async (name: string) => (await plane.request("GET", `${policyPath}/${name}`)) as StoragePolicy;
+  // A connection kept from before a restart is found dead by the first who uses it.
+  const merge = async (name: string, patch: object) =>
+    await until("the patch is taken", async () => {
+      const path = `${policyPath}/${name}`;
+      return (await plane.request("PATCH", path, patch, "application/merge-patch+json")) as StoragePolicy;
+    });
+  const create = (name: string, spec: object) =>
+    plane.request("POST", policyPath, {
+      apiVersion: "storage.billyronks.io/v1",
+      kind: "StoragePolicy",
+      metadata: { name },
+      spec,
+    });
+  /** Waits until the status speaks of this generation, and of all volumes. */
+  const followed = (name: string, generation: number | undefined, timeoutMs = 10_000) =>
+    until(
+      `generation ${generation} of ${name} is followed`,
+      async () => {
+        const { status } = await policy(name);
+        return status?.observedGeneration === generation && status?.watchedVolumes === 3;
+      },
+      { timeoutMs },
+    );
+
+  test("others who write the policy again and again delay its status, and neither side loses what it wrote", async () => {
+    await start("brain-1");
+    await create("tiers", pools);
+    let writing = true;
+    let annotated = 0;
+    const storm = (async () => {
+      while (writing) {
+        await merge("tiers", { metadata: { annotations: { storm: String(++annotated) } } });
+        await systemClock.sleep(10);
+      }
+    })();
+    const { metadata } = await merge("tiers", { spec: { lowWatermarkIOPS: 600 } });
+    await followed("tiers", metadata.generation, 20_000);
+    writing = false;
+    await storm;
+    const { metadata: after, spec } = await policy("tiers");
+    expect(after.annotations?.["storm"]).toBe(String(annotated));
+    expect(spec.lowWatermarkIOPS).toBe(600);
+  }, 60_000);
+
+  test("of two brains one acts, and says so; the other answers for itself, knows who leads, and takes over when that one leaves", async () => {
+    const [first] = brains;
+    const second = await start("brain-2");
+    expect(await first?.metric("couchestor_leader")).toBe(1);
+    expect(await second.metric("couchestor_leader")).toBe(0);
+    expect((await second.readiness()).checks["leader"]).toStartWith("brain-1_");
+    const { adminUrl } = await second.endpoint();
+    const refusal = await fetch(`${adminUrl}/v1/plan`);
+    expect([refusal.status, await refusal.text()]).toEqual([503, expect.stringContaining("brain-1_")]);
+    const { metadata } = await merge("tiers", { spec: { lowWatermarkIOPS: 601 } });
+    await followed("tiers", metadata.generation);
+    expect(await second.log()).not.toContain("became the leader");
+    first?.process.signal("SIGTERM");
+    expect(await first?.process.exited).toBe(0);
+    const { metadata: next } = await merge("tiers", { spec: { lowWatermarkIOPS: 602 } });
+    await followed("tiers", next.generation);
+    expect(await leaseHolder(plane)).toStartWith("brain-2_");
+    expect((await second.cli("plan")).code).toBe(0);
+  }, 60_000);
+
+  test("a leader that stands still for longer than its lease acts no more when it goes on; who took over does", async () => {
+    const second = brains[1] as BrainProcess;
+    const third = await start("brain-3");
+    second.process.signal("SIGSTOP");
+    const { metadata } = await merge("tiers", { spec: { lowWatermarkIOPS: 603 } });
+    await followed("tiers", metadata.generation, 30_000);
+    expect(await leaseHolder(plane)).toStartWith("brain-3_");
+    second.process.signal("SIGCONT");
+    await until("the second notices", async () => (await second.metric("couchestor_leader")) === 0);
+    expect(await third.metric("couchestor_leader")).toBe(1);
+    expect(await second.log()).toContain("lost the lease");
+  }, 60_000);
+
+  test("an API server that restarts is found again: the brain is not ready meanwhile, then ready, and follows what is changed", async () => {
+    const third = brains[2] as BrainProcess;
+    await plane.stopApiServer();
+    await until("it is not ready", async () => (await third.readiness()).status === 503);
+    await plane.startApiServer();
+    await third.ready(45_000);
+    const { metadata } = await merge("tiers", { spec: { lowWatermarkIOPS: 604 } });
+    await followed("tiers", metadata.generation, 30_000);
+  }, 90_000);
+});

@@ -1,0 +1,65 @@
+/** The APIs that only a leader can answer. The others say so, in a way that makes clients ask again: a service has another brain behind it. */
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { problemResponse } from "@couchestor/common/errors/http.ts";
+import { Registry } from "prom-client";
+import { adminApp } from "../http/admin-app.ts";
+import { clusterApp } from "../http/cluster-app.ts";
+import type { App } from "../http/listeners.ts";
+import { appOf } from "../http/route-table.ts";
+import { brainMetrics } from "../observe/metrics.ts";
+import { planRoute } from "../tiering/plan-route.ts";
+import type { OperatorMetrics } from "./metrics.ts";
+import type { LeaderTerm } from "./term.ts";
+
+export interface TermApps {
+  cluster: App;
+  admin: App;
+  /** Metrics of the embedded brain. */
+  registry: Registry;
+}
+
+/** The apps of one term. */
+export function termApps(term: LeaderTerm, onError: (error: unknown) => void): TermApps {
+  const admin = adminApp(term.brain, onError);
+  const plan = appOf("CoucheStor brain, plan", [planRoute(term.tiering)], onError);
+  // Both have their own word for what isn't there; the plan's has only the one path.
+  const both: App = {
+    fetch: (request) => (new URL(request.url).pathname === "/v1/plan" ? plan.fetch(request) : admin.fetch(request)),
+  };
+  const registry = brainMetrics(term.brain, new Registry());
+  // Counted from the caches, by the states that ECStripes carry.
+  registry.removeSingleMetric("storage_operator_ec_stripes_total");
+  return { cluster: clusterApp(term.brain, onError), admin: both, registry };
+}
+
+/** An app that hands requests to the present term's, and answers 503 while there is none. */
+export function leaderApp(current: () => App | undefined, leader: () => string): App {
+  return {
+    fetch: (request) => {
+      const app = current();
+      if (app !== undefined) return app.fetch(request);
+      const who = leader();
+      return problemResponse(
+        new AppError(
+          "Unavailable",
+          `this brain does not lead${who === "" ? "" : `; ${who} does`}: ask again, or ask that one`,
+          { data: { reason: "NotLeader", leader: who } },
+        ),
+      );
+    },
+  };
+}
+
+/** The metrics of the process, and of the embedded brain while it leads. */
+export function metricsOf(metrics: OperatorMetrics, current: () => Registry | undefined): App {
+  return {
+    fetch: async (request) => {
+      if (new URL(request.url).pathname !== "/metrics") {
+        return problemResponse(new AppError("NotFound", "there is only /metrics here"));
+      }
+      const texts = [await metrics.registry.metrics(), await current()?.metrics()];
+      const body = texts.flatMap((text) => (text === undefined ? [] : [text.trimEnd()])).join("\n");
+      return new Response(`${body}\n`, { headers: { "content-type": metrics.registry.contentType } });
+    },
+  };
+}

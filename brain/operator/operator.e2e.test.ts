@@ -1,0 +1,214 @@
+/** What an administrator sees: a StoragePolicy applied to a real cluster, watched by a brain under its own service account. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
+import type { ControlPlane } from "../testing/control-plane.ts";
+import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
+import { kubectl } from "../testing/installed-plane.ts";
+import { until } from "../testing/processes.ts";
+import { prometheusMissing } from "../testing/prometheus.ts";
+import { type TieringCluster, tieringCluster, volumeUuid } from "../testing/tiering-cluster.ts";
+import { BrainProcess, leaseHolder, operatorPlane, serviceAccountFolder } from "./testing/operator-cluster.ts";
+
+const missing = controlPlaneMissing(["etcd", "kube-apiserver", "kubectl"]) ?? prometheusMissing();
+if (missing) console.log(`skipped: a brain in a real cluster: ${missing}`);
+
+/** 1: busy on cold pools. 2: lukewarm on cold. 3: idle on hot. 4: idle, half on hot. 5: no figure. 6: idle on cold. */
+const iops = (n: number): number => [6_000, 3_000, 50, 40, Number.NaN, 30][n - 1] ?? 0;
+const selector = (tier: string) => ({ matchLabels: { tier } });
+const pools = {
+  hotPoolSelector: selector("hot"),
+  warmPoolSelector: selector("warm"),
+  coldPoolSelector: selector("cold"),
+};
+
+describe.skipIf(missing !== undefined)(
+  "a brain in a real cluster, under the service account of deploy/manifests",
+  () => {
+    let plane: ControlPlane;
+    let cluster: TieringCluster;
+    let brain: BrainProcess;
+    beforeAll(async () => {
+      plane = await operatorPlane();
+      cluster = await tieringCluster(plane, { volumes: 6, iops });
+      const place = (n: number, ...names: string[]) => {
+        const volume = cluster.sim.volumes.get(volumeUuid(n));
+        for (const [i, name] of names.entries())
+          Object.assign(volume?.replicas[i] ?? {}, { pool: name, node: `node-${name.slice(-1)}` });
+      };
+      place(3, "hot-1", "hot-2");
+      place(4, "hot-3", "cold-4");
+      const credentials = await serviceAccountFolder(plane);
+      brain = await BrainProcess.start({ plane, credentials, prometheus: cluster.prometheus, mayastor: cluster.sim });
+      await brain.ready();
+    }, 60_000);
+    afterAll(async () => {
+      await brain?.[Symbol.asyncDispose]();
+      await cluster?.[Symbol.asyncDispose]();
+      await plane?.stop();
+    });
+
+    const policy = async (name: string) =>
+      (await plane.request("GET", `/apis/storage.billyronks.io/v1/storagepolicies/${name}`)) as StoragePolicy;
+    const apply = async (name: string, spec: object) => {
+      const object = { apiVersion: "storage.billyronks.io/v1", kind: "StoragePolicy", metadata: { name }, spec };
+      return await kubectl(plane, ["apply", "-f", "-"], JSON.stringify(object));
+    };
+
+    test("kubectl shows what is watched as soon as the policy is applied, and describes why", async () => {
+      const watching = kubectl(plane, ["get", "sp", "-w", "--request-timeout=4s"]);
+      expect(await apply("tiers", pools)).toMatchObject({ code: 0 });
+      const { status } = await until("the policy is looked at", async () => {
+        const found = await policy("tiers");
+        return found.status?.watchedVolumes === 6 ? found : undefined;
+      });
+      expect(status).toMatchObject({
+        phase: "Active",
+        hotVolumes: 1,
+        warmVolumes: 0,
+        coldVolumes: 4,
+        mixedVolumes: 1,
+        unknownVolumes: 1,
+      });
+      const described = await until("the decisions are told", async () => {
+        const { text } = await kubectl(plane, ["describe", "sp", "tiers"]);
+        return text.includes("ShouldMove") ? text : undefined;
+      });
+      for (const words of ["Volumes are watched.", "Heat is measured.", "Mixed Volumes:           1"])
+        expect(described).toContain(words);
+      expect(described).toMatch(
+        /Normal +ShouldMove .*default\/claim-1\), cold to hot: cold-2 to hot-1, cold-3 to hot-2\. 6000 IOPS/,
+      );
+      const lines = (await watching).text.split("\n").filter((line) => line.startsWith("tiers"));
+      expect(lines.map((line) => line.split(/ +/).slice(0, 5)).at(-1)).toEqual(["tiers", "5000", "500", "Active", "6"]);
+    }, 30_000);
+
+    test("couchestor plan says which volumes are hot, warm, cold, mixed or unknown, what would move where, and why", async () => {
+      const { stdout, code } = await brain.cli("plan");
+      expect(code).toBe(0);
+      const rows = stdout.split("\n").filter((line) => line.startsWith("pvc-"));
+      const columns = rows.map((row) => row.replace(/^pvc-\S+0(\d)/, "$1").split(/ {2,}/));
+      expect(columns.map(([n, , ...rest]) => [n, ...rest.slice(0, 5)])).toEqual([
+        ["1", "cold", "6000", "hot", "move", "cold-2→hot-1 cold-3→hot-2"],
+        ["4", "mixed", "40", "cold", "move", "hot-3→cold-1"],
+        ["2", "cold", "3000", "warm", "wait", "cold-3→warm-1 cold-4→warm-2"],
+        ["3", "hot", "50", "cold", "wait", "hot-1→cold-3 hot-2→cold-4"],
+        ["5", "cold", "unknown", "-", "stay", "-"],
+        ["6", "cold", "30", "cold", "stay", "-"],
+      ]);
+      expect(rows[0]).toContain("6000 IOPS, hot is at least 5000");
+      expect(rows[2]).toContain("waits for its turn: at most 2 of this policy at once");
+      expect(rows[4]).toContain("heat unknown (NotANumber)");
+      expect(cluster.sim.calls.filter((call) => !call.startsWith("GET "))).toEqual([]);
+    }, 30_000);
+
+    test("an edit is followed at once, a policy switched off watches nothing, and one deleted in the middle of it all harms no other", async () => {
+      await apply("tiers", { ...pools, dryRun: true, highWatermarkIOPS: 10_000, maxConcurrentMigrations: 5 });
+      const edited = await until("the edit is followed", async () => {
+        const found = await policy("tiers");
+        return found.status?.observedGeneration === 2 ? found : undefined;
+      });
+      const planned = edited.status?.plannedMoves ?? [];
+      expect(planned.map(({ fromTier, toTier }) => `${fromTier} to ${toTier}`).sort()).toEqual([
+        "cold to warm",
+        "cold to warm",
+        "hot to cold",
+        "mixed to cold",
+      ]);
+      await apply("younger", { ...pools, dryRun: true });
+      await until("the younger one sees that it has no say", async () => {
+        const { status } = await policy("younger");
+        return (
+          status?.conditions?.find(({ type }) => type === "Conflict")?.status === "True" && status.watchedVolumes === 0
+        );
+      });
+      await apply("tiers", { ...pools, enabled: false });
+      await until("it is off, and the younger one takes over", async () => {
+        const [off, younger] = [await policy("tiers"), await policy("younger")];
+        return (
+          off.status?.phase === "Disabled" && off.status.watchedVolumes === 0 && younger.status?.watchedVolumes === 6
+        );
+      });
+      // Its status is being written again and again while it goes.
+      for (let i = 1; i <= 5; i++) await apply("younger", { ...pools, highWatermarkIOPS: 5_000 + i });
+      await kubectl(plane, ["delete", "sp", "younger", "--wait=false"]);
+      await apply("tiers", pools);
+      await until("the one left watches again", async () => (await policy("tiers")).status?.watchedVolumes === 6);
+      expect((await kubectl(plane, ["get", "sp", "--no-headers"])).text.trim().split("\n")).toHaveLength(1);
+    }, 30_000);
+
+    test("a policy that makes no sense says so in words, and what is wrong in the schema is refused with them", async () => {
+      await apply("wrong", { ...pools, samplingWindow: "10s" });
+      const wrong = await until("it is judged", async () => {
+        const found = await policy("wrong");
+        return found.status?.phase === "Error" ? found : undefined;
+      });
+      const ready = wrong.status?.conditions?.find(({ type }) => type === "Ready");
+      expect(ready?.message).toBe('samplingWindow: got "10s", allowed is 1m to 30d');
+      await until("it is told as an event", async () =>
+        (await kubectl(plane, ["get", "events", "-n", "default"])).text.includes("Invalid"),
+      );
+      const refused = await apply("refused", { ...pools, lowWatermarkIOPS: 6_000 });
+      expect([refused.code, refused.text]).toEqual([
+        1,
+        expect.stringContaining("lowWatermarkIOPS: got 6000, allowed is less than highWatermarkIOPS (5000)"),
+      ]);
+      await kubectl(plane, ["delete", "sp", "wrong"]);
+    }, 30_000);
+
+    test("an ErasureCodingPolicy is judged, and shows what its volumes' stripes are like", async () => {
+      const object = { apiVersion: "storage.billyronks.io/v1", kind: "ErasureCodingPolicy", metadata: { name: "rs" } };
+      await kubectl(plane, ["apply", "-f", "-"], JSON.stringify({ ...object, spec: {} }));
+      await until("it is ready", async () => {
+        const { text } = await kubectl(plane, ["get", "ecp", "rs", "--no-headers"]);
+        return /^rs +4 +2 +1048576 +ReedSolomon +Ready /.test(text);
+      });
+    }, 30_000);
+
+    test("without Prometheus nothing is known of heat, nothing would move, the brain isn't ready; with it everything is as before", async () => {
+      await cluster.prometheus.kill();
+      await until(
+        "the policy says so",
+        async () => {
+          const { status } = await policy("tiers");
+          return (
+            status?.conditions?.find(({ type }) => type === "HeatAvailable")?.status === "False" &&
+            status.unknownVolumes === 6
+          );
+        },
+        { timeoutMs: 45_000 },
+      );
+      const { stdout } = await brain.cli("plan", "--moves");
+      expect(stdout).toContain("no volumes");
+      const { status, checks } = await brain.readiness();
+      expect([status, checks["apiServer"], checks["prometheus"]]).toEqual([
+        503,
+        "ok",
+        expect.stringContaining("Prometheus"),
+      ]);
+      await cluster.prometheus.start();
+      await brain.ready(30_000);
+      await until("heat is known again", async () => (await policy("tiers")).status?.unknownVolumes === 1, {
+        timeoutMs: 30_000,
+      });
+    }, 120_000);
+
+    test("it asked for nothing that its service account may not do, and leaves in order when it is told to", async () => {
+      expect(await brain.metric('couchestor_kube_request_errors_total{method="GET",code="403"}')).toBeUndefined();
+      const { metricsUrl } = await brain.endpoint();
+      const metrics = await (await fetch(`${metricsUrl}/metrics`)).text();
+      expect(metrics).not.toContain('code="403"');
+      for (const name of [
+        'storage_operator_reconcile_total{controller="tiering",outcome="requeued"}',
+        'storage_operator_migrations_total{status="succeeded"} 0',
+        "storage_operator_active_migrations 0",
+        'couchestor_decisions{action="move",reason="Hot"} 1',
+        "couchestor_leader 1",
+      ])
+        expect(metrics).toContain(name);
+      brain.process.signal("SIGTERM");
+      expect(await brain.process.exited).toBe(0);
+      expect(await leaseHolder(plane)).toBe("");
+      expect((await brain.log()).split("\n").filter((line) => / ERROR /.test(line))).toEqual([]);
+    }, 30_000);
+  },
+);

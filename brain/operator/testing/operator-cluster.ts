@@ -1,0 +1,154 @@
+/**
+ * Everything a brain in Kubernetes meets: a real API server with the definitions and permissions of `deploy/`, a real Prometheus with an
+ * hour of history, a simulated Mayastor; and brains as processes of their own, under the brain's service account.
+ */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Endpoint, readEndpoint } from "@couchestor/common/runtime/data-dir.ts";
+import { brainLease, brainNamespace, brainServiceAccount } from "../../installation/needs.ts";
+import type { ControlPlane } from "../../testing/control-plane.ts";
+import { startControlPlane } from "../../testing/control-plane.ts";
+import { applyObjects, deployedObjects } from "../../testing/installed-plane.ts";
+import type { MayastorSim } from "../../testing/mayastor-sim.ts";
+import { type RunningProgram, startProgram, until } from "../../testing/processes.ts";
+import type { Prometheus } from "../../testing/prometheus.ts";
+
+const program = join(import.meta.dir, "../../../couchestor.ts");
+const leasePath = `/apis/coordination.k8s.io/v1/namespaces/${brainNamespace}/leases`;
+
+/** A plane with the definitions, the brain's permissions and a lease that nobody holds. */
+export async function operatorPlane(): Promise<ControlPlane> {
+  const plane = await startControlPlane();
+  const wanted = new Set(["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
+  const manifests = await deployedObjects("manifests");
+  const objects = manifests.filter(({ kind }) => wanted.has(kind) || kind === "ValidatingWebhookConfiguration");
+  await applyObjects(plane, [...(await deployedObjects("crds")), ...objects]);
+  await freeLease(plane);
+  return plane;
+}
+
+/** Makes the lease, held by nobody, so that no brain waits for an unknown holder. */
+export async function freeLease(plane: ControlPlane): Promise<void> {
+  await plane.request("POST", leasePath, {
+    metadata: { name: brainLease },
+    spec: { holderIdentity: "", leaseDurationSeconds: 1 },
+  });
+}
+
+/** Who holds the lease. */
+export async function leaseHolder(plane: ControlPlane): Promise<string> {
+  const lease = (await plane.request("GET", `${leasePath}/${brainLease}`)) as { spec: { holderIdentity?: string } };
+  return lease.spec.holderIdentity ?? "";
+}
+
+/** A folder with what a pod of the brain's service account finds in its own: token, authority and namespace. */
+export async function serviceAccountFolder(plane: ControlPlane): Promise<string> {
+  const path = `/api/v1/namespaces/${brainNamespace}/serviceaccounts/${brainServiceAccount}/token`;
+  const answer = (await plane.request("POST", path, {
+    apiVersion: "authentication.k8s.io/v1",
+    kind: "TokenRequest",
+    spec: { expirationSeconds: 3600 },
+  })) as { status: { token: string } };
+  // It goes with the plane's.
+  const dir = join(plane.dir, "service-account");
+  await mkdir(dir, { recursive: true });
+  const files = { token: answer.status.token, "ca.crt": plane.authority.cert, namespace: brainNamespace };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text, { mode: 0o600 });
+  return dir;
+}
+
+export interface BrainProcessOptions {
+  plane: ControlPlane;
+  /** Of `serviceAccountFolder`. */
+  credentials: string;
+  prometheus: Pick<Prometheus, "url">;
+  mayastor: Pick<MayastorSim, "url">;
+  name?: string;
+  flags?: readonly string[];
+}
+
+/** A brain as a process. */
+export class BrainProcess implements AsyncDisposable {
+  readonly dataDir: string;
+  readonly process: RunningProgram;
+
+  private constructor(dataDir: string, process: RunningProgram) {
+    this.dataDir = dataDir;
+    this.process = process;
+  }
+
+  static async start(options: BrainProcessOptions): Promise<BrainProcess> {
+    const { plane, credentials, prometheus, mayastor, name = "brain-1", flags = [] } = options;
+    const dataDir = await mkdtemp(join(tmpdir(), "couchestor-operator-"));
+    const { hostname, port } = new URL(plane.server);
+    const command = [
+      // As in a pod, and with nothing of a kubeconfig that this machine may have.
+      ...["env", "-u", "KUBECONFIG", `KUBERNETES_SERVICE_HOST=${hostname}`, `KUBERNETES_SERVICE_PORT=${port}`],
+      ...[process.execPath, program, "brain", "--store=kubernetes", `--service-account-dir=${credentials}`],
+      ...[`--identity=${name}`, `--data-dir=${dataDir}`, "--reconcile-every=1s"],
+      ...[`--prometheus-url=${prometheus.url}`, `--mayastor-url=${mayastor.url}`, "--log-level=debug"],
+      ...["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--webhook-listen=127.0.0.1:0", ...flags],
+    ];
+    return new BrainProcess(dataDir, startProgram(name, command, join(dataDir, "log")));
+  }
+
+  /** Where it listens. */
+  async endpoint(): Promise<Endpoint> {
+    return await until("the brain listens", () => readEndpoint(this.dataDir), {
+      timeoutMs: 20_000,
+      giveUp: () => {
+        if (this.process.exitCode !== null) throw new Error(`the brain ended:\n${this.process.logTail()}`);
+      },
+    });
+  }
+
+  async readiness(): Promise<{ status: number; checks: Record<string, string> }> {
+    const { healthUrl } = await this.endpoint();
+    const response = await fetch(`${healthUrl}/readyz`);
+    const { checks } = (await response.json()) as { checks: Record<string, string> };
+    return { status: response.status, checks };
+  }
+
+  async ready(timeoutMs = 20_000): Promise<void> {
+    let last: unknown;
+    await until(
+      "the brain is ready",
+      async () => {
+        last = await this.readiness();
+        return (last as { status: number }).status === 200;
+      },
+      { timeoutMs },
+    ).catch(async (cause: unknown) => {
+      throw new Error(`not ready: ${JSON.stringify(last)}\n${this.process.logTail()}`, { cause });
+    });
+  }
+
+  /** A metric's value; undefined if it isn't there. */
+  async metric(line: string): Promise<number | undefined> {
+    const { metricsUrl } = await this.endpoint();
+    const text = await (await fetch(`${metricsUrl}/metrics`)).text();
+    const found = text.split("\n").find((candidate) => candidate.startsWith(`${line} `));
+    return found === undefined ? undefined : Number(found.slice(line.length + 1));
+  }
+
+  /** Runs `couchestor` against this brain. */
+  async cli(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    const child = Bun.spawn([process.execPath, program, ...argv, "--data-dir", this.dataDir], {
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    return { code: await child.exited, stdout, stderr };
+  }
+
+  log(): Promise<string> {
+    return Bun.file(join(this.dataDir, "log")).text();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.process.signal("SIGCONT");
+    await this.process.stop(0);
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
