@@ -104,6 +104,15 @@ test("a second agent on the same data folder is refused with exit code 2, and so
   expect(await runAgent([...flags(dir.path, url), "--log-level", "silent"])).toBe(2);
 });
 
+test("a data folder that is a file is refused in words", async () => {
+  await using dir = await tempDir("agent");
+  await Bun.write(join(dir.path, "data"), "");
+  const { url } = await brain();
+  await expect(startAgent(parseAgentConfig(flags(dir.path, url)), parts)).rejects.toThrow(
+    /a file is there, not a folder/,
+  );
+});
+
 test("an agent without any usable pool is up and not ready", async () => {
   await using dir = await tempDir("agent");
   const { url, beats } = await brain();

@@ -1,13 +1,10 @@
 /** The agent put together: the one place where its ports meet their adapters. What starts last stops first. */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Heartbeat } from "@couchestor/common/api/nodes.ts";
 import { protocolVersion } from "@couchestor/common/api/primitives.ts";
-import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { type ListenAddress, type Listener, startListener } from "@couchestor/common/http/listener.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
-import { type FileSystem, FileSystemError } from "@couchestor/common/runtime/file-system.ts";
+import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runtime/shutdown.ts";
@@ -36,6 +33,7 @@ import { PoolIdentities } from "./pools/identities.ts";
 import { poolOpener } from "./pools/open-pool.ts";
 import { PoolRegistry } from "./pools/pool-registry.ts";
 import type { BrainPort, Log } from "./ports.ts";
+import { takeDataDir } from "./take-data-dir.ts";
 
 export interface AgentParts {
   clock: Clock;
@@ -225,23 +223,6 @@ async function announce(
 
 function systemFileSystem(): FileSystem {
   return nodeFileSystem({ flock: flockExclusive, dropCache: fadviseDontNeed });
-}
-
-async function takeDataDir(dataDir: string, fileSystem: FileSystem, shutdown: ShutdownGroup): Promise<void> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    throw new AppError("InvalidArgument", `--data-dir: ${dataDir} can't be made: ${error.code}`, { cause: error });
-  });
-  try {
-    const lock = await fileSystem.lock(join(dataDir, "LOCK"));
-    shutdown.add("lock", 1_000, () => lock.release());
-  } catch (error) {
-    if (!(error instanceof FileSystemError) || error.code !== "EWOULDBLOCK") throw error;
-    throw new AppError(
-      "FailedPrecondition",
-      `${dataDir}: another process uses this data folder; stop it, or give another --data-dir`,
-      { data: { field: "--data-dir", came: dataDir }, cause: error },
-    );
-  }
 }
 
 async function openPools(

@@ -8,12 +8,12 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
-import { type Bench, type BenchLine, lessIsBetter, median, moreIsBetter } from "./bench.ts";
+import { type Bench, type BenchLine, lessIsBetter, median } from "./bench.ts";
 import { fioRead, fioWrite, missingFio } from "./chunk-fio.ts";
 import { dropCaches, imageMaker, keyOf, openPool, timed, withFolder } from "./chunk-pool.ts";
 
 const depth = 32;
-const rounds = 5;
+const rounds = 7;
 const chunkHeaderBytes = 4096;
 const largePoolChunks = Number(process.env["COUCHESTOR_BENCH_CHUNKS"] ?? "1000000");
 const largePoolName = largePoolChunks === 1_000_000 ? "1M" : `${largePoolChunks}`;
@@ -57,14 +57,15 @@ async function compare(size: Size): Promise<BenchLine[]> {
       await store.close();
     });
   }
-  const line = (what: "put" | "get", theirs: number[], how: string): BenchLine =>
-    moreIsBetter({
-      bench: `chunk.${what}.${size.name}`,
-      ours: median(figures[what]),
-      theirs: median(theirs),
-      reference: `fio ${how}, ${recordBytes} bytes, depth ${depth}`,
-      unit: "chunks/s",
-    });
+  const line = (what: "put" | "get", theirs: number[], how: string): BenchLine => ({
+    bench: `chunk.${what}.${size.name}`,
+    ours: median(figures[what]),
+    theirs: median(theirs),
+    reference: `fio ${how}, ${recordBytes} bytes, depth ${depth}`,
+    unit: "chunks/s",
+    // Round by round, since the disk's own speed changes from one round to the next.
+    ratio: median(figures[what].map((ours, round) => ours / (theirs[round] ?? Number.NaN))),
+  });
   return [
     line("put", figures.fioWrite, `write, fdatasync every ${depth}`),
     line("get", figures.fioRead, "randread, page cache dropped before"),

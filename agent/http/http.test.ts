@@ -92,9 +92,9 @@ test("a client that stops halfway through a chunk leaves nothing behind", async 
   const socket = connect(Number(new URL(agent.url).port), "127.0.0.1");
   const path = `/v1/pools/${agent.poolUuid}/chunks`;
   socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n${"a".repeat(10_000)}`);
-  await until(() => agent.budget.usedBytes === 20_000);
+  await until(() => agent.memory.serving.usedBytes === 20_000);
   socket.destroy();
-  await until(() => agent.budget.usedBytes === 0);
+  await until(() => agent.memory.serving.usedBytes === 0);
   expect(agent.store.info()).toEqual(before);
 });
 

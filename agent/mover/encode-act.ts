@@ -100,7 +100,8 @@ async function readStripe(
   signal: AbortSignal,
 ) {
   const stripeBytes = stripeBytesOf(task.volume, stripe);
-  const estimate = shardBytes(task.code, stripeBytes) * shardCount(task.code);
+  // Twice: the images, and what of them the HTTP client holds while they are sent.
+  const estimate = 2 * shardBytes(task.code, stripeBytes) * shardCount(task.code);
   const release = await context.budget.acquire(estimate, "foreground", signal);
   try {
     const images = new StripeImages(task.code, stripeBytes);

@@ -227,7 +227,7 @@ function readTable(bytes: Uint8Array, view: DataView, prefix: RecordPrefix, chec
   checkZero(bytes, chunkOffset.reservedB, chunkTableOffset, "reserved");
   checkZero(bytes, chunkOffset.reservedA, chunkOffset.reservedA + 1, "reserved");
   const stored = view.getUint32(chunkOffset.tableCrc, true);
-  const actual = checksum.crc32c(bytes.subarray(chunkTableOffset, tableEnd));
+  const actual = checksum.crc32c(bytes, 0, chunkTableOffset, tableEnd);
   if (stored !== actual) throw corrupt("tableCrc", `0x${stored.toString(16)}`, `0x${actual.toString(16)}`);
   const crcs = new Uint32Array(count);
   for (let i = 0; i < count; i++) crcs[i] = view.getUint32(chunkTableOffset + 4 * i, true);
@@ -236,7 +236,7 @@ function readTable(bytes: Uint8Array, view: DataView, prefix: RecordPrefix, chec
 
 function readInfo(bytes: Uint8Array, view: DataView): ChunkInfo {
   const u32 = (offset: number): number => view.getUint32(offset, true);
-  const { code, matrixId } = codeFromBytes(bytes.subarray(chunkOffset.code, chunkOffset.code + 8));
+  const { code, matrixId } = codeFromBytes(bytes, chunkOffset.code);
   const block = view.getUint16(chunkOffset.blockBytes, true);
   if (block !== blockBytes) throw corrupt("blockBytes", block, `${blockBytes}`);
   const kind = view.getUint8(chunkOffset.checksumKind);
@@ -271,10 +271,17 @@ function readInfo(bytes: Uint8Array, view: DataView): ChunkInfo {
   };
 }
 
+/** The name read last, with its length and padding: chunks that come together are of one volume. */
+let lastName: { field: Buffer; name: string } | undefined;
+
 function readName(bytes: Uint8Array): string {
   const at = chunkOffset.volumeName;
+  const end = chunkOffset.reservedB;
+  if (lastName?.field.compare(bytes, at, end) === 0) return lastName.name;
   const length = bytes[at] ?? 0;
   if (length > volumeNameBytesMax) throw corrupt("volumeName", `${length} bytes`, `at most ${volumeNameBytesMax}`);
-  checkZero(bytes, at + 1 + length, chunkOffset.reservedB, "padding behind volumeName");
-  return text.decode(bytes.subarray(at + 1, at + 1 + length));
+  checkZero(bytes, at + 1 + length, end, "padding behind volumeName");
+  const name = text.decode(bytes.subarray(at + 1, at + 1 + length));
+  lastName = { field: Buffer.from(bytes.subarray(at, end)), name };
+  return name;
 }

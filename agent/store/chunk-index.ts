@@ -12,6 +12,9 @@ import { HashSlots } from "./hash-slots.ts";
 
 export const rowWords = 9;
 export const rowsPerPage = 4096;
+/** A row's number is its page's, then its place in the page in so many bits. */
+const rowBits = 12;
+const rowMask = rowsPerPage - 1;
 /** The most chunks of one pool: 400 million take 17 GB of memory. */
 export const chunksMax = 400_000_000;
 export const segmentBytesMax = 2 ** 30;
@@ -158,13 +161,13 @@ export class ChunkIndex {
   }
 
   #at(row: number): { page: Uint32Array; at: number } {
-    const page = this.#pages[Math.floor(row / rowsPerPage)];
+    const page = this.#pages[row >>> rowBits];
     if (!page) throw new Error(`no row ${row}`);
-    return { page, at: (row % rowsPerPage) * rowWords };
+    return { page, at: (row & rowMask) * rowWords };
   }
 
   #word(row: number, word: number): number {
-    return this.#pages[Math.floor(row / rowsPerPage)]?.[(row % rowsPerPage) * rowWords + word] ?? 0;
+    return this.#pages[row >>> rowBits]?.[(row & rowMask) * rowWords + word] ?? 0;
   }
 
   #isKey(row: number, volume: number, key: ChunkKey): boolean {

@@ -152,7 +152,7 @@ function putOperation(
         segmentId: place.segmentId,
         segmentOffset: place.offset,
       };
-      stampHeader(head.subarray(0, headerBytes), stamp, pool.checksum);
+      stampHeader(head, stamp, pool.checksum);
       return {
         buffers: whole ? [head] : [head, image.subarray(headerBytes)],
         apply: () => pool.map.applyChunk({ name: info, blockCount: crcs.length, tableCrc: info.tableCrc }, place, 0),

@@ -85,7 +85,7 @@ async function readExactly(pool: Pool, place: ChunkPlace, at: number, length: nu
   const bytes = scratch(length);
   try {
     const count = await pool.medium.read(place.segmentId, bytes, place.offset + at);
-    return bytes.subarray(0, count);
+    return count === length ? bytes : bytes.subarray(0, count);
   } catch (error) {
     // The segment's file is gone although the pool is there: the chunk is lost here, and can be repaired like any damaged one.
     if (!(error instanceof FileSystemError && error.code === "ENOENT")) throw error;
@@ -122,9 +122,8 @@ async function readBlocks(
   let header: Uint8Array;
   let bytes: Uint8Array;
   if (first * blockBytes <= gapBytesMax) {
-    const all = await readExactly(pool, place, 0, dataAt + dataBytes);
-    header = all.subarray(0, headerBytes);
-    bytes = all.subarray(dataAt);
+    header = await readExactly(pool, place, 0, dataAt + dataBytes);
+    bytes = header.subarray(dataAt);
   } else {
     [header, bytes] = await Promise.all([
       readExactly(pool, place, 0, headerBytes),

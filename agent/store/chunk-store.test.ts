@@ -199,6 +199,8 @@ describe("list and verify", () => {
     expect((await store.verify(keyOf(chunk.name))).state).toBe("ok");
     expect(Buffer.compare((await store.get(keyOf(chunk.name), 0, 3)).bytes, chunk.data)).toBe(0);
     expect((await store.verify(keyOf(chunkOf(2).name))).state).toBe("absent");
+    expect((await store.verify(chunk.name)).state).toBe("ok");
+    expect((await store.verify({ ...chunk.name, putAct: chunk.name.putAct + 1 })).state).toBe("absent");
     await store.close();
   });
 });

@@ -89,7 +89,7 @@ export async function openChunkStore(options: ChunkStoreOptions): Promise<PoolCh
   }
 }
 
-function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promise<Medium> {
+async function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promise<Medium> {
   const { medium, fileSystem, checksum, clock, prng, nodeName, poolName } = options;
   const fresh = (): Superblock => ({
     writeNo: 1,
@@ -105,5 +105,12 @@ function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promise<Med
   });
   const { path } = medium;
   if (medium.kind === "directory") return openDirectoryMedium({ fileSystem, checksum, path, fresh });
-  return medium.open().then((device) => openBlockMedium({ device, checksum, path, format: medium.format, fresh }));
+  const device = await medium.open();
+  try {
+    return await openBlockMedium({ device, checksum, path, format: medium.format, fresh });
+  } catch (error) {
+    // A device is opened exclusively: one left open would refuse us at the next attempt, and hide why this one failed.
+    await device.close().catch(() => {});
+    throw error;
+  }
 }

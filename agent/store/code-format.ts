@@ -1,6 +1,6 @@
 /** A code as eight bytes of a chunk's header: family, k (n), m (l), g, matrix id, field polynomial, two reserved. */
 import { type Code, codeSchema, fieldPolynomial } from "@couchestor/common/code/code.ts";
-import { corrupt } from "./record-format.ts";
+import { corrupt, viewOf } from "./record-format.ts";
 
 const family = { rs: 1, lrc: 2, replica: 3 } as const;
 
@@ -17,13 +17,16 @@ export function codeToBytes(code: Code, matrixId: number, polynomial: number): U
 }
 
 /** The last code read: chunks that come together are of one code. */
-let last: { bytes: Uint8Array; result: { code: Code; matrixId: number } } | undefined;
+let last: { low: number; high: number; result: { code: Code; matrixId: number } } | undefined;
 
-/** The code that eight bytes say; throws `ChunkCorrupt` naming the field. */
-export function codeFromBytes(bytes: Uint8Array): { code: Code; matrixId: number } {
-  if (last && Buffer.compare(last.bytes, bytes) === 0) return last.result;
-  const result = parseCodeBytes(bytes);
-  last = { bytes: bytes.slice(), result };
+/** The code that the eight bytes at `offset` say; throws `ChunkCorrupt` naming the field. */
+export function codeFromBytes(bytes: Uint8Array, offset: number): { code: Code; matrixId: number } {
+  const view = viewOf(bytes);
+  const low = view.getUint32(offset, true);
+  const high = view.getUint32(offset + 4, true);
+  if (last && last.low === low && last.high === high) return last.result;
+  const result = parseCodeBytes(bytes.subarray(offset, offset + 8));
+  last = { low, high, result };
   return result;
 }
 

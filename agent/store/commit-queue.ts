@@ -1,6 +1,7 @@
 /**
  * Group commit: whatever waits is written together, synced once, read back, and only then indexed and answered. While one group is synced
- * and read back the next is written behind it; they are finished in order, and one that fails takes the next with it.
+ * the next is written behind it, and while it is read back the next is synced; they are finished in order, and one that fails takes the next
+ * with it.
  *
  * Crash points of the write path, each with its outcome (tested one by one in `crash.test.ts`):
  *   C1 before the write                       nothing happened
@@ -40,6 +41,9 @@ export interface LogOperation<T> {
   plan(place: Place, arena: WriteArena): Planned<T>;
 }
 
+/** So much that waits is worth two syncs. */
+const splitBytesMin = 4 * 2 ** 20;
+
 interface Waiting {
   operation: LogOperation<unknown>;
   resolve(value: unknown): void;
@@ -66,7 +70,7 @@ export class CommitQueue {
   #queuedBytes = 0;
   #running: Promise<void> | undefined;
   /** The group that is being synced and read back. Its names are not touched meanwhile, since the index does not know of it yet. */
-  #finishing: { names: ReadonlySet<string>; done: Promise<void> } | undefined;
+  #finishing: { names: ReadonlySet<string>; synced: Promise<void>; done: Promise<void> } | undefined;
   #window: Uint8Array | undefined;
   readonly #arena = new WriteArena();
 
@@ -97,9 +101,11 @@ export class CommitQueue {
   }
 
   async #run(): Promise<void> {
-    // One turn, so that what was asked for at the same moment shares the sync.
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
+    for (;;) {
+      // One turn of the event loop, so that all that is asked for at the same moment shares the sync: a promise's turn is over before those
+      // who were answered together have asked again.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#waiting.length === 0) break;
       const group = this.#takeGroup();
       if (group.taken.length === 0) await this.#finishing?.done;
       else await this.#commit(group);
@@ -115,11 +121,15 @@ export class CommitQueue {
     } catch (error) {
       return this.#reject(group, error);
     }
+    // Never two syncs at a time: the kernel tells of a write that failed once, and the wrong one might hear it.
+    await this.#finishing?.synced.catch(() => {});
+    const synced = this.#sync(group);
+    synced.catch(() => {}); // heard of in #finish, which may be waited for first
     await this.#finishing?.done;
-    const done = this.#finish(group).then(() => {
+    const done = this.#finish(group, synced).then(() => {
       if (this.#finishing?.done === done) this.#finishing = undefined;
     });
-    this.#finishing = { names: group.names, done };
+    this.#finishing = { names: group.names, synced, done };
   }
 
   #reject(group: Group, error: unknown): void {
@@ -135,7 +145,8 @@ export class CommitQueue {
 
   /** As many as may share a sync; none if the first is of a chunk that the group before is about. */
   #takeGroup(): Group {
-    const { groupBytesMax, groupRecordsMax } = this.#pool.limits;
+    const { groupRecordsMax } = this.#pool.limits;
+    const groupBytesMax = this.#groupBytes();
     const busy = this.#finishing?.names;
     const names = new Set<string>();
     let bytes = 0;
@@ -149,6 +160,17 @@ export class CommitQueue {
       count++;
     }
     return { taken: this.#waiting.splice(0, count), names, members: [], place: undefined };
+  }
+
+  /**
+   * How long the next group may be. If much waits while none is being finished, half of it: the other half is then written while the first is
+   * synced and read back, and so they go on in turn. Little is not worth two syncs.
+   */
+  #groupBytes(): number {
+    const { groupBytesMax } = this.#pool.limits;
+    // With no group under way, all that is queued waits.
+    if (this.#finishing || this.#queuedBytes < splitBytesMin) return groupBytesMax;
+    return Math.min(groupBytesMax, this.#queuedBytes / 2);
   }
 
   /** Writes the group; what does not fit into the segment goes back to the head of the queue. */
@@ -195,11 +217,25 @@ export class CommitQueue {
     }
   }
 
-  /** Makes the group durable, reads it back, changes the index and answers. Never throws. */
-  async #finish(group: Group): Promise<void> {
+  /** Makes the group durable, unless the one before it failed. */
+  async #sync({ place }: Group): Promise<void> {
+    const { medium, health } = this.#pool;
+    if (!place) return;
+    health.checkWritable();
+    try {
+      await medium.sync(place.segmentId);
+    } catch (error) {
+      health.stopWrites("making a group durable failed", error);
+      throw error;
+    }
+  }
+
+  /** Once the group is durable: reads it back, changes the index and answers. Never throws. */
+  async #finish(group: Group, synced: Promise<void>): Promise<void> {
     const { members, place } = group;
     try {
-      if (place) await this.#makeDurable(place, members);
+      await synced;
+      if (place) await this.#readBack(place, members);
       for (const member of members) settle(member, () => member.planned.apply());
       this.#release(group);
     } catch (error) {
@@ -207,13 +243,12 @@ export class CommitQueue {
     }
   }
 
-  async #makeDurable(place: Place, members: readonly Member[]): Promise<void> {
+  async #readBack(place: Place, members: readonly Member[]): Promise<void> {
     const { medium, health } = this.#pool;
-    // The group before may have failed after this one was written.
+    // The group before may have failed after this one was written and synced.
     health.checkWritable();
     const lengths = members.map((member) => member.lengthBytes).filter((length) => length > 0);
     try {
-      await medium.sync(place.segmentId);
       this.#window ??= verifyWindow();
       // Writing goes on in a file whose directory was removed; it must not be answered.
       await Promise.all([
@@ -221,7 +256,7 @@ export class CommitQueue {
         verifyRecords(this.#pool, place, lengths, this.#window),
       ]);
     } catch (error) {
-      health.stopWrites("making a group durable failed", error);
+      health.stopWrites("reading a group back failed", error);
       throw error;
     }
     this.#log.durable(
@@ -234,6 +269,7 @@ export class CommitQueue {
   async #cutOff(from: Place, error: unknown): Promise<void> {
     const { medium, health } = this.#pool;
     if (!isNoSpace(error)) return health.stopWrites("writing a group failed", error);
+    await this.#finishing?.done; // never two syncs at a time
     try {
       await medium.truncate(from.segmentId, from.offset);
       await medium.sync(from.segmentId);

@@ -20,6 +20,8 @@ export class ContextTable {
   readonly #contexts: Context[] = [];
   readonly #refs: number[] = [];
   #free: number[] = [];
+  /** The one acquired last: chunks that come together share it. */
+  #last = 0;
   /** Numbers that are free but must not be used yet: a snapshot under way may still name them. */
   #quarantine: number[] | undefined;
 
@@ -49,9 +51,16 @@ export class ContextTable {
   /** The context's number with one more reference; makes it if needed. Throws `TooLarge` at the limits. */
   acquire(volumeUuid: string, encodeEpoch: number, putEpoch: number): number {
     const volume = this.#internVolume(volumeUuid);
+    const last = this.#contexts[this.#last];
+    const again = last?.volume === volume && last.encodeEpoch === encodeEpoch && last.putEpoch === putEpoch;
+    if (again && (this.#refs[this.#last] ?? 0) > 0) {
+      this.#refs[this.#last] = (this.#refs[this.#last] ?? 0) + 1;
+      return this.#last;
+    }
     const key = `${volume}:${encodeEpoch}:${putEpoch}`;
     const known = this.#ids.get(key);
     if (known !== undefined) {
+      this.#last = known;
       this.#refs[known] = (this.#refs[known] ?? 0) + 1;
       return known;
     }

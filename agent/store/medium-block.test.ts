@@ -95,10 +95,23 @@ test("a device with other content is refused unless it may be formatted", async 
   await again.close();
 });
 
-test("a device that is too small, or smaller than its pool, is refused", async () => {
+test("a device that is too small, or smaller than its pool, is refused, and not kept open", async () => {
   const small = simFs();
   await prepare(small, 2 ** 20);
   expect(await codeOf(openBlock(small))).toBe("InvalidArgument");
+  let open = 0;
+  const counted: MediumSpec = {
+    kind: "block",
+    path,
+    async open() {
+      const device = await openFileBlockDevice(small, path);
+      open++;
+      return { ...device, close: () => device.close().then(() => void open--) };
+    },
+  };
+  const refused = openChunkStore({ ...poolOptions(small, seededPrng(1), path), medium: counted });
+  expect(await codeOf(refused)).toBe("InvalidArgument");
+  expect(open).toBe(0);
   const fs = simFs();
   await prepare(fs);
   await (await openBlock(fs)).close();

@@ -63,9 +63,17 @@ function unknownFormat(field: string, got: unknown, allowed: string): AppError {
   );
 }
 
+/** The view made last: the same header is looked at many times in a row, and making a view costs more than a look. */
+let viewed: { bytes: Uint8Array; view: DataView } | undefined;
+/** Larger memory is not held on to. */
+const viewedBytesMax = 2 ** 20;
+
 /** A view for reading and writing numbers in `bytes`. */
 export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (viewed?.bytes === bytes) return viewed.view;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.byteLength <= viewedBytesMax) viewed = { bytes, view };
+  return view;
 }
 
 /** Writes a safe integer as u64. */
@@ -81,33 +89,48 @@ export function getU64(view: DataView, offset: number, field: string): number {
   return high * 2 ** 32 + view.getUint32(offset, true);
 }
 
+/** UUIDs written and read lately: the same few come again in every header, and converting them costs more than all the rest of it. */
+const uuidsWritten = new Map<string, Uint8Array>();
+const uuidsRead: { words: readonly [number, number, number, number]; text: string }[] = [];
+const uuidSlots = 64;
+
 /** Writes a UUID's sixteen bytes. */
 export function setUuid(into: Uint8Array, offset: number, uuid: string): void {
-  Buffer.from(into.buffer, into.byteOffset + offset, 16).write(uuid.replaceAll("-", ""), "hex");
+  let bytes = uuidsWritten.get(uuid);
+  if (!bytes) {
+    bytes = Uint8Array.from(Buffer.from(uuid.replaceAll("-", ""), "hex"));
+    if (uuidsWritten.size >= uuidSlots) uuidsWritten.clear();
+    uuidsWritten.set(uuid, bytes);
+  }
+  into.set(bytes, offset);
 }
-
-/** UUIDs read lately: the same few come again in every header, and making the text anew costs more than all the rest of it. */
-const uuidsRead: { bytes: Uint8Array; text: string }[] = [];
-const uuidSlots = 64;
 
 /** Reads sixteen bytes as a UUID in lower case. */
 export function getUuid(from: Uint8Array, offset: number): string {
-  const bytes = from.subarray(offset, offset + 16);
-  const slot = ((bytes[0] ?? 0) ^ (bytes[5] ?? 0) ^ (bytes[15] ?? 0)) % uuidSlots;
+  const view = viewOf(from);
+  const a = view.getUint32(offset);
+  const b = view.getUint32(offset + 4);
+  const c = view.getUint32(offset + 8);
+  const d = view.getUint32(offset + 12);
+  const slot = ((a ^ b ^ c ^ d) >>> 0) % uuidSlots;
   const known = uuidsRead[slot];
-  if (known && Buffer.compare(known.bytes, bytes) === 0) return known.text;
-  const hex = Buffer.from(bytes).toString("hex");
+  if (known) {
+    const { words } = known;
+    if (words[0] === a && words[1] === b && words[2] === c && words[3] === d) return known.text;
+  }
+  const hex = Buffer.from(from.subarray(offset, offset + 16)).toString("hex");
   const text = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-  if (bytes.byteLength === 16) uuidsRead[slot] = { bytes: bytes.slice(), text };
+  uuidsRead[slot] = { words: [a, b, c, d], text };
   return text;
 }
 
-const zeros = new Uint8Array(headerBytesMax);
+const zeros = Buffer.alloc(headerBytesMax);
 
 /** Throws unless bytes `from` … `to` are zero; they are at most `headerBytesMax`. */
 export function checkZero(bytes: Uint8Array, from: number, to: number, field: string): void {
-  const part = bytes.subarray(from, to);
-  if (Buffer.compare(part, zeros.subarray(0, part.byteLength)) === 0) return;
+  const end = Math.min(to, bytes.byteLength);
+  if (from >= end || zeros.compare(bytes, from, end, 0, end - from) === 0) return;
+  const part = bytes.subarray(from, end);
   const at = part.findIndex((byte) => byte !== 0);
   throw corrupt(field, `byte ${from + at} = ${part[at]}`, "0");
 }
@@ -117,10 +140,10 @@ export function alignUp(bytes: number): number {
   return Math.ceil(bytes / recordAlignBytes) * recordAlignBytes;
 }
 
-/** CRC32C of a header region without the CRC's own four bytes. */
-export function headerCrc(header: Uint8Array, checksum: Checksum): number {
-  const before = checksum.crc32c(header.subarray(0, prefixOffset.headerCrc));
-  return checksum.crc32c(header.subarray(prefixOffset.headerCrc + 4), before);
+/** CRC32C of the header region that `record` begins with, without the CRC's own four bytes. */
+function headerCrc(record: Uint8Array, headerBytes: number, checksum: Checksum): number {
+  const before = checksum.crc32c(record, 0, 0, prefixOffset.headerCrc);
+  return checksum.crc32c(record, before, prefixOffset.headerCrc + 4, headerBytes);
 }
 
 /** Fills the common fields; the CRC is left to `sealHeader`. */
@@ -134,22 +157,22 @@ export function writePrefix(header: Uint8Array, type: RecordType, bodyBytes: num
   return view;
 }
 
-/** Writes the header's CRC: the last step of making a header. */
-export function sealHeader(header: Uint8Array, checksum: Checksum): void {
-  viewOf(header).setUint32(prefixOffset.headerCrc, headerCrc(header, checksum), true);
+/** Writes the header's CRC: the last step of making a header. `record` begins with it. */
+export function sealHeader(record: Uint8Array, checksum: Checksum, headerBytes = record.byteLength): void {
+  viewOf(record).setUint32(prefixOffset.headerCrc, headerCrc(record, headerBytes, checksum), true);
 }
 
-/** Puts a finished header at its place in a pool: sets pool, segment and offset, and the CRC anew. */
+/** Puts a finished record, or its header alone, at its place in a pool: sets pool, segment and offset, and the header's CRC anew. */
 export function stampHeader(
-  header: Uint8Array,
+  record: Uint8Array,
   place: { poolUuid: string; segmentId: number; segmentOffset: number },
   checksum: Checksum,
 ): void {
-  const view = viewOf(header);
-  setUuid(header, prefixOffset.poolUuid, place.poolUuid);
+  const view = viewOf(record);
+  setUuid(record, prefixOffset.poolUuid, place.poolUuid);
   setU64(view, prefixOffset.segmentId, place.segmentId);
   setU64(view, prefixOffset.segmentOffset, place.segmentOffset);
-  sealHeader(header, checksum);
+  sealHeader(record, checksum, view.getUint32(prefixOffset.headerBytes, true));
 }
 
 /** The length that a header claims, or 0 if these bytes cannot start a record. A cheap look before the CRC. */
@@ -177,7 +200,7 @@ export function readPrefix(bytes: Uint8Array, checksum: Checksum): RecordPrefix 
     throw corrupt("headerBytes", got, `a multiple of 4096 in 4096 … ${Math.min(bytes.byteLength, headerBytesMax)}`);
   }
   const stored = view.getUint32(prefixOffset.headerCrc, true);
-  const actual = headerCrc(bytes.subarray(0, headerBytes), checksum);
+  const actual = headerCrc(bytes, headerBytes, checksum);
   if (stored !== actual) throw corrupt("headerCrc", `0x${stored.toString(16)}`, `0x${actual.toString(16)}`);
   checkKnown(view);
   return {
@@ -192,8 +215,10 @@ export function readPrefix(bytes: Uint8Array, checksum: Checksum): RecordPrefix 
 function checkKnown(view: DataView): void {
   const version = view.getUint16(prefixOffset.version, true);
   if (version !== recordFormatVersion) throw unknownFormat("formatVersion", version, `${recordFormatVersion}`);
-  const features = view.getBigUint64(prefixOffset.requiredFeatures, true);
-  if (features !== 0n) throw unknownFormat("requiredFeatures", `0x${features.toString(16)}`, "none");
+  const low = view.getUint32(prefixOffset.requiredFeatures, true);
+  const high = view.getUint32(prefixOffset.requiredFeatures + 4, true);
+  if (low !== 0 || high !== 0)
+    throw unknownFormat("requiredFeatures", `0x${(BigInt(high) * 2n ** 32n + BigInt(low)).toString(16)}`, "none");
   const flags = view.getUint32(prefixOffset.flags, true);
   if (flags !== 0) throw unknownFormat("flags", `0x${flags.toString(16)}`, "none");
   if (view.getUint8(prefixOffset.reserved) !== 0) throw corrupt("reserved", view.getUint8(prefixOffset.reserved), "0");

@@ -1,4 +1,5 @@
 /** Memory for the small records of one group, used again for the next once they are written: one buffer, so one piece to write. */
+import { scratch } from "./record-verify.ts";
 
 const arenaBytes = 2 ** 20;
 
@@ -8,8 +9,8 @@ export class WriteArena {
 
   /** Memory with old content, to be overwritten; good until `reset`. */
   take(bytes: number): Uint8Array {
-    this.#bytes ??= Buffer.allocUnsafeSlow(arenaBytes);
-    if (this.#used + bytes > arenaBytes) return Buffer.allocUnsafeSlow(bytes);
+    this.#bytes ??= scratch(arenaBytes);
+    if (this.#used + bytes > arenaBytes) return scratch(bytes);
     const part = this.#bytes.subarray(this.#used, this.#used + bytes);
     this.#used += bytes;
     return part;
@@ -24,16 +25,20 @@ export class WriteArena {
 /** Joins buffers that lie one behind the other in the same memory. */
 export function joinAdjacent(buffers: readonly Uint8Array[]): Uint8Array[] {
   const joined: Uint8Array[] = [];
-  for (const buffer of buffers) {
-    const before = joined.at(-1);
-    const adjacent = before?.buffer === buffer.buffer && before.byteOffset + before.byteLength === buffer.byteOffset;
-    if (before && adjacent)
-      joined[joined.length - 1] = new Uint8Array(
-        before.buffer,
-        before.byteOffset,
-        before.byteLength + buffer.byteLength,
-      );
-    else joined.push(buffer);
+  for (let first = 0; first < buffers.length; ) {
+    const start = buffers[first] as Uint8Array;
+    let end = start.byteOffset + start.byteLength;
+    let next = first + 1;
+    for (
+      let buffer = buffers[next];
+      buffer?.buffer === start.buffer && buffer.byteOffset === end;
+      buffer = buffers[next]
+    ) {
+      end += buffer.byteLength;
+      next++;
+    }
+    joined.push(next === first + 1 ? start : new Uint8Array(start.buffer, start.byteOffset, end - start.byteOffset));
+    first = next;
   }
   return joined;
 }

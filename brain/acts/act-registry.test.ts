@@ -166,3 +166,19 @@ test("a mover on which the last act of a run failed is not given the next one", 
   expect(new Set(movers).size).toBe(3);
   expect(stripeViews(t.brain.services, "v1")[0]?.state).toBe("Degraded");
 });
+
+test("a heartbeat that was under way when the mover accepted does not lose the act; a mover that no longer lists it does", async () => {
+  t = await TestBrain.start();
+  await t.create("v1", 1);
+  await grantEncode(t.brain.services, "v1", { runIndex: 0 });
+  const { node, task } = t.encodeAct();
+  const without = { ...t.fleet.heartbeatOf(node), acts: [] };
+  await t.clock.advance(10);
+  t.brain.heartbeat(node.name, without);
+  expect(t.brain.services.acts.isActive(task.act)).toBe(true);
+  t.beat(node.name);
+  t.brain.heartbeat(node.name, without);
+  expect(t.brain.services.acts.isActive(task.act)).toBe(true);
+  t.brain.heartbeat(node.name, without);
+  expect(t.brain.services.acts.isActive(task.act)).toBe(false);
+});

@@ -106,9 +106,9 @@ async function decide(
   const ofThisEpoch = idle.some((info) => info.putEpoch === epoch);
   const run = await fenceRun(services.catalogue, runName, epoch, ofThisEpoch);
   if (!run || run.spec.volumeUuid !== volume.spec.volumeUuid || run.spec.authority !== "store") return undefined;
-  const unnamed = idle.filter(
-    (info) => covers(run, info.stripe) && !isNamed({ ...shapeOf(run.spec), ...run.spec }, info, poolUuid),
-  );
+  const { encodeEpoch, encodeAct } = run.spec;
+  const committed = { ...shapeOf(run.spec), encodeEpoch, encodeAct };
+  const unnamed = idle.filter((info) => covers(run, info.stripe) && !isNamed(committed, info, poolUuid));
   const allowed = unnamed.filter((info) => info.putEpoch > recoveredEpoch(volume) || isOfVersion(run, info));
   const garbage = await provenGarbage(services, volume, run, allowed, signal);
   report.unproven += unnamed.length - garbage.length;

@@ -17,6 +17,7 @@ test("calls go to the agent's routes with the bodies of the contract", async () 
   const url = serve(async (request) => {
     const { pathname, search } = new URL(request.url);
     seen.push(`${request.method} ${pathname}${search} ${await request.text()}`);
+    if (pathname.endsWith("/verify")) return Response.json({ results: [{ state: "ok" }] });
     if (pathname.endsWith("/delete")) return Response.json({ deleted: 0, absent: 0 });
     if (pathname.endsWith("/chunks")) return Response.json({ chunks: [], next: "x" });
     return new Response(null, { status: 202 });
@@ -24,6 +25,7 @@ test("calls go to the agent's routes with the bodies of the contract", async () 
   const agents = httpAgents(() => undefined);
   await agents.startAct(url, { kind: "scrub" } as never);
   await agents.cancelAct(url, "v.1.2");
+  expect(await agents.verifyChunks(url, pool, [])).toEqual({ results: [{ state: "ok" }] });
   await agents.deleteChunks(url, pool, { orderedBy: { epoch: 1, actNo: 2 }, reason: "garbage", names: [] });
   expect(await agents.listChunks(url, pool, { after: undefined, limit: 5, verify: true })).toEqual({
     chunks: [],
@@ -32,6 +34,7 @@ test("calls go to the agent's routes with the bodies of the contract", async () 
   expect(seen).toEqual([
     'POST /v1/acts {"kind":"scrub"}',
     "DELETE /v1/acts/v.1.2 ",
+    `POST /v1/pools/${pool}/chunks/verify {"names":[]}`,
     `POST /v1/pools/${pool}/chunks/delete {"orderedBy":{"epoch":1,"actNo":2},"reason":"garbage","names":[]}`,
     `GET /v1/pools/${pool}/chunks?limit=5&verify=true `,
   ]);

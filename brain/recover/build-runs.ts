@@ -1,4 +1,7 @@
-/** From the chosen version of every stripe to runs: split where neighbouring stripes differ in version, or in more places than exceptions fit. Pure. */
+/**
+ * From the chosen version of every stripe to runs: split where neighbouring stripes differ in version, in whether they can be read (so that what is lost is
+ * told by the stripe), or in more places than exceptions fit. Pure.
+ */
 import type { ShardException } from "@couchestor/common/api/maps.ts";
 import { shardExceptionsMax } from "@couchestor/common/api/maps.ts";
 import type { Choice } from "./choose-version.ts";
@@ -23,9 +26,10 @@ export function buildRuns(
   for (let first = 0; first < extent.stripes; first += extent.stripesPerRun) {
     const end = Math.min(extent.stripes, first + extent.stripesPerRun);
     for (let start = first; start < end; ) {
-      const version = choices.get(start)?.version;
+      const { version, readable } = choices.get(start) ?? {};
+      const alike = (choice: Choice | undefined) => choice?.version === version && choice?.readable === readable;
       let stop = start + 1;
-      while (stop < end && choices.get(stop)?.version === version) stop++;
+      while (stop < end && alike(choices.get(stop))) stop++;
       runs.push(...ofOneVersion(choices, version === undefined ? undefined : versions[version], start, stop));
       start = stop;
     }

@@ -58,6 +58,11 @@ export function recoverVolume(
     } else if (choice.missing.length > 0) report.degradedStripes++;
   }
   if (lost > lostStripes.length) notes.push(`${lost} stripes are lost; the first ${lostStripes.length} are listed`);
+  if (choices.size < stripes) {
+    notes.push(
+      `of ${stripes - choices.size} stripes there is no chunk: they are lost, or an import had not come to them`,
+    );
+  }
   if (census.corrupt > 0) notes.push(`${census.corrupt} chunks did not verify and were left out`);
   const recovered = buildRuns(choices, census.versions, { stripes, stripesPerRun: spec.stripesPerRun });
   if (mixesVersions(recovered, spec.stripesPerRun)) {

@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { lossesOf } from "../cli/stripe/losses.ts";
 import { nameOf } from "../sim/fake-chunks.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import { createVolume } from "../volumes/create.ts";
 import { grantEncode } from "../volumes/encode.ts";
 import { volumeMap } from "../volumes/maps.ts";
+import { stripeViews } from "../volumes/views.ts";
 
 let t: TestBrain;
 afterEach(() => t.close());
@@ -88,7 +90,15 @@ describe("recovery from the disks alone", () => {
     const { volumeUuid } = t.brain.services.catalogue.volume("v1").spec;
     const map = await volumeMap(t.brain.services, volumeUuid, { firstStripe: 0, stripeCount: 8 });
     expect(map.runs.every((run) => run.generation > 0)).toBe(true);
-    expect(t.states("v1")).toContain("Unrecoverable");
+    const lost = stripeViews(t.brain.services, "v1").filter((run) => run.state === "Unrecoverable");
+    expect(lost.map((run) => [run.firstStripe, run.stripeCount])).toEqual([
+      [5, 1],
+      [6, 1],
+    ]);
+    expect(lossesOf("v1", lost).text).toContain(
+      "2 stripes can't be reconstructed: 5–6. 4+2 needs 4 shards of each; 0 to 3",
+    );
+    expect(report.volumes[0]?.notes.join()).toContain("of 1 stripes there is no chunk");
   });
 
   test("a rebuild that died halfway: the newest copies are taken, one pool a shard, and garbage collection removes the rest", async () => {

@@ -72,7 +72,7 @@ function stripeView(services: Services, volume: EcVolume, entry: RunEntry): Stri
         ? "single chunks are missing"
         : standings.why(shard.poolUuid)
       : "no pool is known to hold it";
-    return { shardIndex, nodeName: shard?.nodeName ?? "", poolName: shard?.poolName ?? "", why };
+    return { shardIndex, nodeName: shard?.nodeName ?? "unknown", poolName: shard?.poolName ?? "unknown", why };
   });
   return {
     name: entry.name,

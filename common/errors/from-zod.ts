@@ -72,6 +72,8 @@ function allowedBy(issue: Issue): string {
     case "not_multiple_of":
       return `allowed is a multiple of ${issue.divisor}`;
     case "invalid_format":
+      // A schema's own words are for people; the pattern alone is not.
+      if (!issue.message.startsWith("Invalid ")) return issue.message;
       return issue.pattern === undefined ? `allowed is ${issue.format}` : `allowed is ${issue.format} ${issue.pattern}`;
     case "invalid_union":
       return allowedByUnion(issue);

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { z } from "zod";
+import { nameSchema } from "../api/primitives.ts";
 import { FileSystemError } from "../runtime/file-system.ts";
 import { hostileValues, propertyRuns } from "../testing/arbitraries.ts";
 import { AppError, type ErrorCode, errorCodes } from "./app-error.ts";
@@ -112,4 +113,8 @@ test("missing fields and huge values are named in short", () => {
 test("a zod error thrown by a handler is the peer's fault, not ours", () => {
   const thrown = z.number().safeParse("x").error;
   expect(toAppError(thrown)).toMatchObject({ code: "InvalidArgument", status: 400 });
+});
+
+test("a name that breaks the rule is refused in the rule's own words, not by its pattern", () => {
+  expect(() => parseOrThrow(nameSchema, "X_", "name")).toThrow(/got "X_", must be lower-case letters, digits/);
 });

@@ -148,13 +148,22 @@ class FetchClient implements HttpClient {
     if (name === "AbortError") {
       return new AppError("Cancelled", `${method} ${path} at ${this.peer} was given up`, { data, cause: error });
     }
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasons[code ?? ""] ?? (error instanceof Error ? error.message : String(error));
     return new AppError("Unavailable", `${this.peer} can't be reached at ${this.baseUrl}: ${why}`, {
       data,
       cause: error,
     });
   }
 }
+
+/** What the runtime's codes mean; its own texts speak to who writes programs. */
+const reasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused, nothing listens there",
+  ECONNRESET: "it closed the connection before it had answered",
+  ENOTFOUND: "there is no such host name",
+  EHOSTUNREACH: "no route to that host",
+  ENETUNREACH: "no route to that network",
+};
 
 function queryOf(query: CallOptions["query"]): string {
   const parameters = new URLSearchParams();

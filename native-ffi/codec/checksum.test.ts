@@ -30,6 +30,7 @@ describe.each(checksums.map((checksum) => [checksum.description, checksum] as co
         const expected = slowCrc32c(part);
         expect(checksum.crc32c(part)).toBe(expected);
         expect(checksum.crc32c(part.subarray(at), checksum.crc32c(part.subarray(0, at)))).toBe(expected);
+        expect(checksum.crc32c(bytes, checksum.crc32c(part, 0, 0, at), bytes.length - part.length + at)).toBe(expected);
       }),
     );
   });
@@ -39,6 +40,16 @@ describe.each(checksums.map((checksum) => [checksum.description, checksum] as co
     checksum.crc32cBlocks(bytes, out);
     for (let i = 0; i < 5; i++) expect(out[i]).toBe(slowCrc32c(bytes.subarray(i * 4096, (i + 1) * 4096)));
     checksum.crc32cBlocks(new Uint8Array(0), new Uint32Array(0));
+  });
+  test("refuses a range that is not within the bytes", () => {
+    for (const [from, to] of [
+      [-1, 4],
+      [3, 2],
+      [0, 9],
+      [9, 9],
+      [Number.NaN, 4],
+    ])
+      expect(() => checksum.crc32c(new Uint8Array(8), 0, from, to)).toThrow("allowed: within 0 … 8");
   });
   test("refuses parts of blocks and too few places", () => {
     expect(() => checksum.crc32cBlocks(new Uint8Array(4097), new Uint32Array(1))).toThrow("a multiple of 4096 bytes");

@@ -60,9 +60,20 @@ export function checkBlocks(bytes: Uint8Array, out: Uint32Array): void {
   );
 }
 
+/** Throws `InvalidArgument` unless `from` … `to` lie within `bytes`: native code would read whatever is there. */
+export function checkRange(bytes: Uint8Array, from: number, to: number): void {
+  if (from >= 0 && from <= to && to <= bytes.length) return;
+  throw new AppError("InvalidArgument", `range: got ${from} … ${to}, allowed: within 0 … ${bytes.length}, in order`, {
+    data: { field: "range", from, to, bytes: bytes.length },
+  });
+}
+
 export const typescriptChecksum: Checksum = {
   description: "typescript",
-  crc32c: (bytes, seed = 0) => crc32cRange(bytes, 0, bytes.length, seed),
+  crc32c(bytes, seed = 0, from = 0, to = bytes.length) {
+    checkRange(bytes, from, to);
+    return crc32cRange(bytes, from, to, seed);
+  },
   crc32cBlocks(bytes, out) {
     checkBlocks(bytes, out);
     for (let i = 0; i < out.length; i++) out[i] = crc32cRange(bytes, i * blockBytes, (i + 1) * blockBytes);

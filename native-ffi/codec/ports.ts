@@ -23,8 +23,11 @@ export interface ErasureCodec {
 
 export interface Checksum {
   readonly description: string;
-  /** CRC32C (Castagnoli, reflected, as in iSCSI and ext4): crc32c("123456789") = 0xE3069283. `seed` continues an earlier result. */
-  crc32c(bytes: Uint8Array, seed?: number): number;
+  /**
+   * CRC32C (Castagnoli, reflected, as in iSCSI and ext4): crc32c("123456789") = 0xE3069283. `seed` continues an earlier result. Of the bytes
+   * `from` … `to` alone if those are given, which saves making a view of them; they must lie within.
+   */
+  crc32c(bytes: Uint8Array, seed?: number, from?: number, to?: number): number;
   /** One CRC32C per 4 KiB block of `bytes` (length a multiple of 4096) into `out`. */
   crc32cBlocks(bytes: Uint8Array, out: Uint32Array): void;
 }

@@ -1,7 +1,7 @@
 /** ISA-L through bun:ffi: erasure coding and CRC32C with the widest vectors the CPU has. The matrices are ours; ISA-L only multiplies. */
 import { ptr } from "bun:ffi";
 import { blockBytes } from "@couchestor/common/code/code.ts";
-import { checkBlocks } from "../codec/crc32c.ts";
+import { checkBlocks, checkRange } from "../codec/crc32c.ts";
 import { linearCodec, type MatrixKernel } from "../codec/linear-codec.ts";
 import type { Matrix } from "../codec/matrix.ts";
 import type { Checksum, ErasureCodec } from "../codec/ports.ts";
@@ -85,10 +85,11 @@ function isalChecksum(library: IsalLibrary, description: string): Checksum {
   return {
     description,
     // ISA-L inverts neither the value it starts from nor the one it returns.
-    crc32c(bytes, seed = 0) {
+    crc32c(bytes, seed = 0, from = 0, to = bytes.length) {
+      checkRange(bytes, from, to);
       let crc = ~seed >>> 0;
-      for (let at = 0; at < bytes.length; at += callBytesMax) {
-        const length = Math.min(bytes.length - at, callBytesMax);
+      for (let at = from; at < to; at += callBytesMax) {
+        const length = Math.min(to - at, callBytesMax);
         crc = crc32_iscsi((addressOf(bytes) + at) as never, length, crc);
       }
       return ~crc >>> 0;

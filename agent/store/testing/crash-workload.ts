@@ -166,6 +166,7 @@ export async function crashRun(
     await run().catch((error: unknown) => {
       if (!fs.crashed) throw error;
     });
+    await lastTurns();
     fs.inject = sabotage;
   };
   await until(crashAt, () => life(fs, model, 0));
@@ -183,6 +184,11 @@ export async function crashRun(
   fs.crash();
   found.push(...(await violations(fs, model)));
   return { violations: found, calls };
+}
+
+/** Lets what a stopped process still had under way fail before the next process begins: a real one would be gone. */
+async function lastTurns(): Promise<void> {
+  for (let turn = 0; turn < 16; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** After a crash, what was uncertain stays out of the later script. */

@@ -29,7 +29,7 @@ export function lossesOf(volume: string, stripes: readonly StripeView[]): Losses
     name: stripe.name,
     firstStripe: stripe.firstStripe,
     stripeCount: stripe.stripeCount,
-    shardsLeft: stripe.shards.length - stripe.missing.length,
+    shardsLeft: stripe.shards.filter((s) => !stripe.missing.some((m) => m.shardIndex === s.shardIndex)).length,
     shardsNeeded: dataShards(stripe.code),
   }));
   return { unrecoverable, pools, text: sentence(volume, lost, unrecoverable, pools) };
