@@ -1,9 +1,9 @@
 /** Certificates for tests: an authority, and what it signs. */
-import "reflect-metadata";
 import { isIP } from "node:net";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { systemPrng } from "@couchestor/common/runtime/prng.ts";
-import * as x509 from "@peculiar/x509";
+import { loadX509 } from "@couchestor/common/tls/x509.ts";
+import type * as X509 from "@peculiar/x509";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
@@ -22,6 +22,7 @@ export interface TestAuthority {
 
 /** A certificate authority with a new key, valid for a day. */
 export async function testAuthority(name = "test CA"): Promise<TestAuthority> {
+  const x509 = await loadX509();
   const keys = await newKeys();
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
     ...frame(),
@@ -33,7 +34,7 @@ export async function testAuthority(name = "test CA"): Promise<TestAuthority> {
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  const issue = async (subject: string, usage: x509.ExtendedKeyUsage, hosts: readonly string[]): Promise<PemPair> => {
+  const issue = async (subject: string, usage: X509.ExtendedKeyUsage, hosts: readonly string[]): Promise<PemPair> => {
     const own = await newKeys();
     const names = hosts.map((host) => ({ type: isIP(host) === 0 ? ("dns" as const) : ("ip" as const), value: host }));
     const certificate = await x509.X509CertificateGenerator.create({
@@ -65,7 +66,7 @@ export async function signingKeys(): Promise<{ privateKey: string; publicKey: st
   const spki = await crypto.subtle.exportKey("spki", keys.publicKey);
   return {
     privateKey: await keyPem(keys.privateKey),
-    publicKey: `${x509.PemConverter.encode(spki, "PUBLIC KEY")}\n`,
+    publicKey: `${(await loadX509()).PemConverter.encode(spki, "PUBLIC KEY")}\n`,
   };
 }
 
@@ -83,10 +84,11 @@ async function newKeys(): Promise<CryptoKeyPair> {
   return (await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as CryptoKeyPair;
 }
 
-function pem(certificate: x509.X509Certificate): string {
+function pem(certificate: X509.X509Certificate): string {
   return `${certificate.toString("pem")}\n`;
 }
 
 async function keyPem(key: CryptoKey): Promise<string> {
-  return `${x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY")}\n`;
+  const { PemConverter } = await loadX509();
+  return `${PemConverter.encode(await crypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY")}\n`;
 }

@@ -2,11 +2,11 @@
  * A certificate authority and a serving certificate made by this process for itself. The authority signs one certificate and its key is
  * forgotten; both live in memory only, so that there is no secret to store, share or leak.
  */
-import "reflect-metadata";
+import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
-import * as x509 from "@peculiar/x509";
+import { loadX509 } from "@couchestor/common/tls/x509.ts";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 /** For machines whose clocks are a little behind. */
@@ -34,6 +34,7 @@ export async function makeWebhookCertificate({
   clock,
   prng,
 }: CertificateOptions): Promise<WebhookCertificate> {
+  const x509 = await loadX509();
   const nowMs = clock.wallMs();
   const validity = { notBefore: new Date(nowMs - backdatedMs), notAfter: new Date(nowMs + validMs) };
   const [caKeys, keys] = await Promise.all([newKeys(), newKeys()]);
@@ -87,8 +88,8 @@ export function readBundle(pem: string): BundledCertificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
   return blocks.flatMap((block) => {
     try {
-      const { notBefore, notAfter } = new x509.X509Certificate(block);
-      return [{ pem: `${block}\n`, notBeforeMs: notBefore.getTime(), notAfterMs: notAfter.getTime() }];
+      const { validFrom, validTo } = new X509Certificate(block);
+      return [{ pem: `${block}\n`, notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) }];
     } catch {
       return [];
     }

@@ -5,14 +5,14 @@
  *   agent, brain                   (.crt, .key)   server and client certificates for the hosts given
  *   admin                          (.crt, .key)   a client certificate for the command line
  */
-import "reflect-metadata";
 import { access, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import * as x509 from "@peculiar/x509";
+import type * as X509 from "@peculiar/x509";
 import { AppError } from "../errors/app-error.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Prng, systemPrng } from "../runtime/prng.ts";
+import { loadX509 } from "./x509.ts";
 
 export const tlsRoles = ["agent", "brain", "admin"] as const;
 export type TlsRole = (typeof tlsRoles)[number];
@@ -35,7 +35,7 @@ const dayMs = 86_400_000;
 const hostsMax = 256;
 
 interface Issuer {
-  certificate: x509.X509Certificate;
+  certificate: X509.X509Certificate;
   keys: CryptoKeyPair;
 }
 
@@ -110,6 +110,7 @@ function serial(options: CreateTlsFilesOptions): string {
 }
 
 async function makeIssuer(options: CreateTlsFilesOptions, role: TlsRole): Promise<Issuer> {
+  const x509 = await loadX509();
   const keys = await makeKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(options),
@@ -132,7 +133,8 @@ async function makeLeaf(
   hosts: readonly string[],
   issuer: Issuer,
   keys: CryptoKeyPair,
-): Promise<x509.X509Certificate> {
+): Promise<X509.X509Certificate> {
+  const x509 = await loadX509();
   const usages =
     role === "admin"
       ? [x509.ExtendedKeyUsage.clientAuth]
@@ -160,6 +162,7 @@ async function makeLeaf(
 async function readIssuer(dir: string, role: TlsRole): Promise<Issuer> {
   const certFile = join(dir, `${role}-ca.crt`);
   const keyFile = join(dir, `${role}-ca.key`);
+  const x509 = await loadX509();
   try {
     const certificate = new x509.X509Certificate(await readFile(certFile, "utf8"));
     const der = x509.PemConverter.decodeFirst(await readFile(keyFile, "utf8"));
@@ -177,10 +180,11 @@ async function readIssuer(dir: string, role: TlsRole): Promise<Issuer> {
 async function writePair(
   dir: string,
   name: string,
-  certificate: x509.X509Certificate,
+  certificate: X509.X509Certificate,
   keys: CryptoKeyPair,
 ): Promise<string[]> {
-  const key = x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
+  const { PemConverter } = await loadX509();
+  const key = PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
   const keyFile = join(dir, `${name}.key`);
   const certFile = join(dir, `${name}.crt`);
   await writeWhole(keyFile, `${key}\n`, 0o600);

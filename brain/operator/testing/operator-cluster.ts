@@ -14,7 +14,9 @@ import type { MayastorSim } from "../../testing/mayastor-sim.ts";
 import { type RunningProgram, startProgram, until } from "../../testing/processes.ts";
 import type { Prometheus } from "../../testing/prometheus.ts";
 
-const program = join(import.meta.dir, "../../../couchestor.ts");
+/** The program: from source, or the compiled one that COUCHESTOR_BINARY names. */
+const binary = process.env["COUCHESTOR_BINARY"];
+const program = binary ? [binary] : [process.execPath, join(import.meta.dir, "../../../couchestor.ts")];
 const leasePath = `/apis/coordination.k8s.io/v1/namespaces/${brainNamespace}/leases`;
 
 /** A plane with the definitions, the brain's permissions and a lease that nobody holds. */
@@ -85,7 +87,7 @@ export class BrainProcess implements AsyncDisposable {
     const command = [
       // As in a pod, and with nothing of a kubeconfig that this machine may have.
       ...["env", "-u", "KUBECONFIG", `KUBERNETES_SERVICE_HOST=${hostname}`, `KUBERNETES_SERVICE_PORT=${port}`],
-      ...[process.execPath, program, "brain", "--store=kubernetes", `--service-account-dir=${credentials}`],
+      ...[...program, "brain", "--store=kubernetes", `--service-account-dir=${credentials}`],
       ...[`--identity=${name}`, `--data-dir=${dataDir}`, "--reconcile-every=1s"],
       ...[`--prometheus-url=${prometheus.url}`, `--mayastor-url=${mayastor.url}`, "--log-level=debug"],
       ...["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--webhook-listen=127.0.0.1:0", ...flags],
@@ -134,7 +136,7 @@ export class BrainProcess implements AsyncDisposable {
 
   /** Runs `couchestor` against this brain. */
   async cli(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-    const child = Bun.spawn([process.execPath, program, ...argv, "--data-dir", this.dataDir], {
+    const child = Bun.spawn([...program, ...argv, "--data-dir", this.dataDir], {
       stdout: "pipe",
       stderr: "pipe",
     });
