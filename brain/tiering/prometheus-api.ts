@@ -137,6 +137,13 @@ function matrixEntry(query: string, entry: unknown, index: number): Series {
 }
 
 function readError(status: number, body: unknown): AppError | undefined {
+  if (status === 401 || status === 403) {
+    return new AppError(
+      "FailedPrecondition",
+      `Prometheus refuses the brain (${status}): give it a token with --prometheus-token-file, or a certificate with --prometheus-cert`,
+      { data: { status } },
+    );
+  }
   const parsed = errorSchema.safeParse(body);
   if (!parsed.success) return undefined;
   const { errorType, error } = parsed.data;

@@ -38,6 +38,12 @@ export async function freeLease(plane: ControlPlane): Promise<void> {
   });
 }
 
+/** Takes the lease from a holder that is known to be dead. */
+export async function releaseLease(plane: ControlPlane): Promise<void> {
+  const nobody = { spec: { holderIdentity: "" } };
+  await plane.request("PATCH", `${leasePath}/${brainLease}`, nobody, "application/merge-patch+json");
+}
+
 /** Who holds the lease. */
 export async function leaseHolder(plane: ControlPlane): Promise<string> {
   const lease = (await plane.request("GET", `${leasePath}/${brainLease}`)) as { spec: { holderIdentity?: string } };
