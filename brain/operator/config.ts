@@ -1,10 +1,11 @@
 /** Flags of a brain that keeps its objects in Kubernetes, each with its twin in the environment. All problems are told at once. */
+import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { type ListenAddress, parseListenAddress } from "@couchestor/common/http/listener.ts";
 import type { PeerFiles } from "@couchestor/common/tls/peer-credentials.ts";
 import { type BrainConfig, brainConfigOf, invalidFlags } from "../config.ts";
 import { Checks } from "./flag-checks.ts";
-import { envName, flagValues, type OperatorFlagValues, type Twin, twins } from "./flags.ts";
+import { envName, flagValues, named, type OperatorFlagValues, type Twin, twins } from "./flags.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -30,6 +31,8 @@ export interface OperatorConfig {
   leaseName: string;
   /** Of this process in the lease and in events. */
   identity: string;
+  /** The Service whose endpoint the leader is, and this brain's address there; undefined: none is kept. */
+  leaderEndpoints: { service: string; address: string } | undefined;
   prometheusUrl: string;
   prometheusFiles: PeerFiles;
   prometheusTimeoutMs: number;
@@ -72,6 +75,11 @@ export function parseOperatorConfig(argv: readonly string[], env: Env = process.
     namespace,
     leaseName: values["lease-name"] ?? "",
     identity: values.identity ?? env["POD_NAME"] ?? hostname(),
+    leaderEndpoints: leaderEndpointsOf(
+      twin("leader-endpoints"),
+      values["advertise-address"] ?? env["POD_IP"],
+      problems,
+    ),
     prometheusUrl,
     prometheusFiles: checked.peerFiles("prometheus", prometheusUrl),
     prometheusTimeoutMs: checked.duration("prometheus-timeout", twin("prometheus-timeout"), 1000, 120_000),
@@ -87,6 +95,20 @@ export function parseOperatorConfig(argv: readonly string[], env: Env = process.
   };
   if (problems.length > 0) throw invalidFlags(problems);
   return config;
+}
+
+function leaderEndpointsOf(service: string, address: string | undefined, problems: string[]) {
+  if (service === "") return undefined;
+  // The slice's own name has five more.
+  if (!/^[a-z]([a-z0-9-]{0,56}[a-z0-9])?$/.test(service)) {
+    const allowed = "the name of a Service, of at most 58 small letters, digits and dashes";
+    problems.push(`${named("leader-endpoints")}: got "${service}", allowed is ${allowed}`);
+  }
+  if (address === undefined || isIP(address) === 0)
+    problems.push(
+      `--advertise-address (POD_IP): got ${address === undefined ? "nothing" : `"${address}"`}, allowed with --leader-endpoints is an IP address`,
+    );
+  return { service, address: address ?? "" };
 }
 
 function webhookOf(

@@ -24,6 +24,7 @@ export const twins = {
   "mayastor-ca": "",
   "mayastor-cert": "",
   "mayastor-key": "",
+  "leader-endpoints": "",
   "metrics-addr": ":8080",
   "health-addr": ":8081",
   "webhook-listen": "",
@@ -45,6 +46,7 @@ const flags = {
   namespace: text,
   "lease-name": { ...text, default: "couchestor-brain" },
   identity: text,
+  "advertise-address": text,
   "reconcile-every": { ...text, default: "30s" },
   "webhook-cert-dir": text,
   "webhook-configuration": { ...text, default: "couchestor" },
@@ -86,6 +88,8 @@ export const operatorUsage = `couchestor brain --store kubernetes [flags]
   --namespace NAME          of the lease (POD_NAMESPACE, then that of the credentials)
   --lease-name couchestor-brain      brains with the same lease take turns
   --identity NAME           of this brain in lease and events (POD_NAME, then the host name)
+  --leader-endpoints SERVICE         the leader writes its address into this Service's EndpointSlices (LEADER_ENDPOINTS; none without it)
+  --advertise-address IP    the address that it writes (POD_IP)
   --prometheus-url URL      where heat comes from (PROMETHEUS_URL, ${twins["prometheus-url"]})
   --prometheus-timeout 20s  of one question to it; an answer that is later counts as none (PROMETHEUS_TIMEOUT)
   --mayastor-url URL        its REST API (MAYASTOR_URL, from the namespace)   --mayastor-namespace mayastor (MAYASTOR_NAMESPACE)

@@ -18,6 +18,7 @@ import { WebhookServer } from "../webhook/server.ts";
 import { cacheStates, cachesPart, makeCaches } from "./caches.ts";
 import type { OperatorConfig } from "./config.ts";
 import { type TermApps, termApps } from "./leader-apps.ts";
+import { LeaderEndpoints } from "./leader-endpoints.ts";
 import { listenersPart } from "./listening.ts";
 import { OperatorMetrics } from "./metrics.ts";
 import { makeRelays, type OperatorDeps, type OperatorParts } from "./parts.ts";
@@ -46,7 +47,7 @@ export async function startOperator(
     peers: new WatchedTls(config.brain.peerTls),
   };
   await Promise.all(Object.values(tls).map((one) => one.look()));
-  const state: OperatorState = { term: undefined, apps: undefined };
+  const state: OperatorState = { clusterUrl: "", term: undefined, apps: undefined };
   const parts = await makeParts(config, deps, { times, peers: tls.peers, state });
   const { access } = parts.client.transport;
   const namespace = config.namespace ?? access.namespace;
@@ -61,7 +62,10 @@ export async function startOperator(
     tls,
     readiness,
     leader: () => election.leader,
-    started: listening.resolve,
+    started: (urls) => {
+      state.clusterUrl = urls.cluster;
+      listening.resolve(urls);
+    },
   });
   const manager = new Manager(
     { clock, logger, election },
@@ -150,10 +154,20 @@ function leaderParts(parts: OperatorParts, state: OperatorState, leadership: Lea
     start: () => void Object.assign(state, { term, apps }),
     stop: () => void Object.assign(state, { term: undefined, apps: undefined }),
   };
-  return [...term.parts(), serving];
+  return [...term.parts(), serving, ...endpointsPart(parts, state, leadership)];
+}
+
+/** Agents are led here once they are answered here. */
+function endpointsPart({ config, client, deps }: OperatorParts, state: OperatorState, leadership: Leadership): Part[] {
+  if (config.leaderEndpoints === undefined) return [];
+  const namespace = config.namespace ?? client.transport.access.namespace;
+  const place = { ...config.leaderEndpoints, namespace, pod: config.identity };
+  return [new LeaderEndpoints({ ...deps, client, leadership }, place, () => Number(new URL(state.clusterUrl).port))];
 }
 
 interface OperatorState {
+  /** Where agents are answered; known before the first term. */
+  clusterUrl: string;
   term: LeaderTerm | undefined;
   apps: TermApps | undefined;
 }
