@@ -3,7 +3,7 @@ import { createRegistry } from "@couchestor/common/observe/registry.ts";
 import { Hono } from "hono";
 import { Gauge, type Registry } from "prom-client";
 import type { Brain } from "../brain.ts";
-import { liveState } from "../volumes/views.ts";
+import { liveStates } from "../volumes/views.ts";
 
 type Sample = { labels?: Record<string, string>; value: number };
 
@@ -37,8 +37,9 @@ function addVolumeMetrics({ services }: Brain, gauge: AddGauge): void {
       ["Degraded", 0],
       ["Unrecoverable", 0],
     ]);
+    const stateOf = liveStates(services);
     for (const run of services.catalogue.runs.all()) {
-      const state = liveState(services, run);
+      const state = stateOf(run);
       counts.set(state, (counts.get(state) ?? 0) + 1);
     }
     return samples("state", counts);
@@ -92,13 +93,13 @@ function addNodeMetrics({ services }: Brain, gauge: AddGauge): void {
 
 function addCareMetrics({ repair, scrubs, sweeper, tombstones }: Brain, gauge: AddGauge): void {
   gauge("couchestor_repair_runs", "Runs in repair by state.", ["state"], () => {
-    const { queued, running, blocked } = repair.status();
+    const { queued, running, blocked } = repair.counts();
     return samples(
       "state",
       new Map([
         ["queued", queued],
         ["running", running],
-        ["blocked", blocked.length],
+        ["blocked", blocked],
       ]),
     );
   });
