@@ -1,13 +1,21 @@
 /** What an administrator sees: a StoragePolicy applied to a real cluster, watched by a brain under its own service account. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
+import { systemClock } from "@couchestor/common/runtime/clock.ts";
+import { brainLease, brainNamespace, brainServiceAccount } from "../installation/needs.ts";
 import type { ControlPlane } from "../testing/control-plane.ts";
 import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
 import { kubectl } from "../testing/installed-plane.ts";
 import { until } from "../testing/processes.ts";
 import { prometheusMissing } from "../testing/prometheus.ts";
 import { type TieringCluster, tieringCluster, volumeUuid } from "../testing/tiering-cluster.ts";
-import { BrainProcess, leaseHolder, operatorPlane, serviceAccountFolder } from "./testing/operator-cluster.ts";
+import {
+  AgentProcess,
+  BrainProcess,
+  leaseHolder,
+  operatorPlane,
+  serviceAccountFolder,
+} from "./testing/operator-cluster.ts";
 
 const missing = controlPlaneMissing(["etcd", "kube-apiserver", "kubectl"]) ?? prometheusMissing();
 if (missing) console.log(`skipped: a brain in a real cluster: ${missing}`);
@@ -28,7 +36,7 @@ describe.skipIf(missing !== undefined)(
     let cluster: TieringCluster;
     let brain: BrainProcess;
     beforeAll(async () => {
-      plane = await operatorPlane();
+      plane = await operatorPlane({ audit: true });
       cluster = await tieringCluster(plane, { volumes: 6, iops });
       const place = (n: number, ...names: string[]) => {
         const volume = cluster.sim.volumes.get(volumeUuid(n));
@@ -163,6 +171,36 @@ describe.skipIf(missing !== undefined)(
         return /^rs +4 +2 +1048576 +ReedSolomon +Ready /.test(text);
       });
     }, 30_000);
+
+    test("at rest the brain writes its lease and nothing else, whatever it looks at meanwhile; the API server's own record says so", async () => {
+      const { clusterUrl } = await brain.endpoint();
+      await using agent = await AgentProcess.start("n1", clusterUrl);
+      await agent.heardBy(brain);
+      const account = `system:serviceaccount:${brainNamespace}:${brainServiceAccount}`;
+      const writes = async () => (await plane.writes()).filter(({ user }) => user === account);
+      const looks = async () =>
+        (await brain.metric('storage_operator_reconcile_total{controller="tiering",outcome="requeued"}')) ?? 0;
+      // What came before may still be told: at rest is when two seconds bring nothing but the lease.
+      let before = await writes();
+      await until(
+        "it is at rest",
+        async () => {
+          const since = before.length;
+          await systemClock.sleep(2_500);
+          before = await writes();
+          return before.slice(since).every(({ resource }) => resource === "leases");
+        },
+        { timeoutMs: 30_000 },
+      );
+      const [looked, startMs] = [await looks(), systemClock.monotonicMs()];
+      await until("it has looked ten times", async () => (await looks()) >= looked + 10, { timeoutMs: 30_000 });
+      const tookMs = systemClock.monotonicMs() - startMs;
+      const atRest = (await writes()).slice(before.length);
+      const kinds = new Set(atRest.map(({ verb, resource, name, code }) => `${verb} ${resource} ${name} ${code}`));
+      expect([...kinds]).toEqual([`update leases ${brainLease} 200`]);
+      // Every two seconds, and one more in the time around.
+      expect(atRest.length).toBeLessThanOrEqual(tookMs / 2_000 + 2);
+    }, 60_000);
 
     test("without Prometheus nothing is known of heat, nothing would move, the brain isn't ready; with it everything is as before", async () => {
       await cluster.prometheus.kill();
