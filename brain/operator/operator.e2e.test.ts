@@ -1,10 +1,12 @@
 /** What an administrator sees: a StoragePolicy applied to a real cluster, watched by a brain under its own service account. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Migration } from "@couchestor/common/crd/migration.ts";
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { brainLease, brainNamespace, brainServiceAccount } from "../installation/needs.ts";
 import type { ControlPlane } from "../testing/control-plane.ts";
 import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
+import { migrationSample } from "../testing/crd-samples.ts";
 import { kubectl } from "../testing/installed-plane.ts";
 import { until } from "../testing/processes.ts";
 import { prometheusMissing } from "../testing/prometheus.ts";
@@ -87,7 +89,8 @@ describe.skipIf(missing !== undefined)(
         /Normal +ShouldMove .*default\/claim-1\), cold to hot: cold-2 to hot-1, cold-3 to hot-2\. 6000 IOPS/,
       );
       const lines = (await watching).text.split("\n").filter((line) => line.startsWith("tiers"));
-      expect(lines.map((line) => line.split(/ +/).slice(0, 5)).at(-1)).toEqual(["tiers", "5000", "500", "Active", "6"]);
+      const columns = lines.map((line) => line.split(/ +/).slice(0, 6));
+      expect(columns.at(-1)).toEqual(["tiers", "5000", "500", "Active", "6", "0"]);
     }, 30_000);
 
     test("couchestor plan says which volumes are hot, warm, cold, mixed or unknown, what would move where, and why", async () => {
@@ -161,6 +164,28 @@ describe.skipIf(missing !== undefined)(
         expect.stringContaining("lowWatermarkIOPS: got 6000, allowed is less than highWatermarkIOPS (5000)"),
       ]);
       await kubectl(plane, ["delete", "sp", "wrong"]);
+    }, 30_000);
+
+    test("Migrations that end are counted where people look, failed ones apart; a person's are not the policy's", async () => {
+      const { metadata } = await policy("tiers");
+      const path = "/apis/storage.billyronks.io/v1/migrations";
+      const make = async (name: string, result: string, more: object) => {
+        const spec = { ...migrationSample.spec, policyRef: "tiers", policyUid: metadata.uid, ...more };
+        const made = (await plane.request("POST", path, { ...migrationSample, metadata: { name }, spec })) as Migration;
+        const outcome = { result, reason: "Tested", message: "for a test" };
+        const status = { ...migrationSample.status, phase: "Finished", outcome };
+        await plane.request("PUT", `${path}/${name}/status`, { ...made, status });
+      };
+      await make("well", "Succeeded", {});
+      await make("late", "TimedOut", {});
+      await make("by-hand", "Failed", { policyRef: undefined, policyUid: undefined });
+      await make("of-another", "Failed", { policyUid: "another" });
+      await until("they are counted", async () => {
+        const { status } = await policy("tiers");
+        return status?.totalMigrations === 2 && status.failedMigrations === 1 && status.activeMigrations === 0;
+      });
+      expect((await kubectl(plane, ["get", "sp", "tiers", "--no-headers"])).text.split(/ +/)[5]).toBe("2");
+      expect(await brain.metric('storage_operator_migrations_total{status="timedout"}')).toBe(1);
     }, 30_000);
 
     test("an ErasureCodingPolicy is judged, and shows what its volumes' stripes are like", async () => {
@@ -237,7 +262,7 @@ describe.skipIf(missing !== undefined)(
       expect(metrics).not.toContain('code="403"');
       for (const name of [
         'storage_operator_reconcile_total{controller="tiering",outcome="requeued"}',
-        'storage_operator_migrations_total{status="succeeded"} 0',
+        'storage_operator_migrations_total{status="succeeded"} 1',
         "storage_operator_active_migrations 0",
         'couchestor_decisions{action="move",reason="Hot"} 1',
         "couchestor_leader 1",

@@ -27,6 +27,7 @@ export function makeRelays(caches: Caches) {
     codingPolicies: new Relay(caches.codingPolicies),
     ecVolumes: new Relay(caches.ecVolumes),
     stripes: new Relay(caches.stripes),
+    migrations: new Relay(caches.migrations),
     volumes: new Relay(caches.volumes),
     claims: new Relay(caches.claims),
   };
