@@ -82,11 +82,14 @@ export class Tiering {
       resource,
       ...policyInputOf(resource, this.#settings.preservationMode),
     }));
-    const heats = await this.#heats(
-      inputs.map(({ policy }) => policy),
-      signal,
-    );
-    const world = await this.#world(signal);
+    // Two services that know nothing of each other: neither waits for the other.
+    const [heats, world] = await Promise.all([
+      this.#heats(
+        inputs.map(({ policy }) => policy),
+        signal,
+      ),
+      this.#world(signal),
+    ]);
     const plan =
       "error" in world
         ? undefined
