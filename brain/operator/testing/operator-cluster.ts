@@ -94,6 +94,7 @@ export class BrainProcess implements AsyncDisposable {
     const command = [
       // As in a pod, and with nothing of a kubeconfig that this machine may have.
       ...["env", "-u", "KUBECONFIG", `KUBERNETES_SERVICE_HOST=${hostname}`, `KUBERNETES_SERVICE_PORT=${port}`],
+      `BUN_JSC_forceRAMSize=${512 * 1024 * 1024}`,
       ...[...program, "brain", "--store=kubernetes", `--service-account-dir=${credentials}`],
       ...[`--identity=${name}`, `--data-dir=${dataDir}`, "--reconcile-every=1s"],
       ...[`--prometheus-url=${prometheus.url}`, `--mayastor-url=${mayastor.url}`, "--log-level=debug"],
