@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { mayastorMetrics } from "../tiering/heat-queries.ts";
 import { parseOperatorConfig } from "./config.ts";
 
 test("without flags it is what the manifests and the documentation say", () => {
@@ -79,6 +80,27 @@ test("Prometheus and Mayastor may want a token, and have an authority and a clie
     prometheusTimeoutMs: 5_000,
     mayastorFiles: { tokenFile: "/m/token", caFile: undefined, certFile: undefined, keyFile: undefined },
   });
+});
+
+test("heat may come from other series, and from one cluster's among many", () => {
+  expect(parseOperatorConfig([], {}).heatMetrics).toEqual(mayastorMetrics);
+  const selector = String.raw`cluster="a",job=~"io-engine|b\"c"`;
+  const flags = ["--prometheus-read-metrics=new_reads, old:reads", `--prometheus-selector=${selector}`];
+  expect(parseOperatorConfig(flags, { PROMETHEUS_WRITE_METRICS: "writes" }).heatMetrics).toEqual({
+    reads: ["new_reads", "old:reads"],
+    writes: ["writes"],
+    selector,
+  });
+  for (const wrong of [
+    "--prometheus-read-metrics=",
+    "--prometheus-read-metrics=a,,b",
+    "--prometheus-write-metrics=rate(x[5m])",
+    `--prometheus-write-metrics=${Array.from({ length: 9 }, (_, i) => `m${i}`).join(",")}`,
+    "--prometheus-selector=cluster=a",
+    '--prometheus-selector=a="b"} or vector(1',
+    '--prometheus-selector=a="b"c="d"',
+  ])
+    expect(() => parseOperatorConfig([wrong], {})).toThrow(`${wrong.split("=")[0]} (`);
 });
 
 test("what makes no sense there is refused, and a password in an address is not repeated", () => {

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { type ListenAddress, parseListenAddress } from "@couchestor/common/http/listener.ts";
 import type { PeerFiles } from "@couchestor/common/tls/peer-credentials.ts";
 import { type BrainConfig, brainConfigOf, invalidFlags } from "../config.ts";
+import type { HeatMetrics } from "../tiering/heat-queries.ts";
 import { Checks } from "./flag-checks.ts";
 import { envName, flagValues, named, type OperatorFlagValues, type Twin, twins } from "./flags.ts";
 
@@ -36,6 +37,7 @@ export interface OperatorConfig {
   prometheusUrl: string;
   prometheusFiles: PeerFiles;
   prometheusTimeoutMs: number;
+  heatMetrics: HeatMetrics;
   mayastorUrl: string;
   mayastorFiles: PeerFiles;
   maxConcurrentMigrations: number;
@@ -83,6 +85,7 @@ export function parseOperatorConfig(argv: readonly string[], env: Env = process.
     prometheusUrl,
     prometheusFiles: checked.peerFiles("prometheus", prometheusUrl),
     prometheusTimeoutMs: checked.duration("prometheus-timeout", twin("prometheus-timeout"), 1000, 120_000),
+    heatMetrics: checked.heatMetrics(),
     mayastorUrl,
     mayastorFiles: checked.peerFiles("mayastor", mayastorUrl),
     maxConcurrentMigrations: checked.whole("max-concurrent-migrations", 1, 100),

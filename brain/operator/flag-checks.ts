@@ -1,7 +1,12 @@
 /** Reads the values of flags: what is wrong with one is noted, so that all problems can be told at once. */
 import type { PeerFiles } from "@couchestor/common/tls/peer-credentials.ts";
 import { parseDuration } from "@couchestor/common/units/duration.ts";
+import type { HeatMetrics } from "../tiering/heat-queries.ts";
 import { named, type Twin } from "./flags.ts";
+
+const metricNamesMax = 8;
+const matcher = String.raw`\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=|!=|=~|!~)\s*"([^"\\\n]|\\.)*"\s*`;
+const matchers = new RegExp(`^${matcher}(,${matcher})*$`);
 
 /** Reads values; what is wrong with one is noted, and anything takes its place. */
 export class Checks {
@@ -36,6 +41,29 @@ export class Checks {
     const without = secret ? " without a user or password, which would be in every log: use a token file" : "";
     this.#problems.push(`${named(name)}: got "${shown}", allowed is an http:// or https:// address${without}`);
     return "";
+  }
+
+  /** Names of series, best first, and what narrows them down. */
+  heatMetrics(): HeatMetrics {
+    const names = (name: Twin): string[] => {
+      const got = this.#twin(name);
+      const found = got.split(",").map((one) => one.trim());
+      if (found.length > metricNamesMax || !found.every((one) => /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(one)))
+        this.#problems.push(
+          `${named(name)}: got "${got}", allowed are 1 to ${metricNamesMax} names of metrics with commas between them`,
+        );
+      return found;
+    };
+    const selector = this.#twin("prometheus-selector").trim();
+    if (selector !== "" && !matchers.test(selector))
+      this.#problems.push(
+        `${named("prometheus-selector")}: got "${selector}", allowed are label matchers such as cluster="a",env!="test"`,
+      );
+    return {
+      reads: names("prometheus-read-metrics"),
+      writes: names("prometheus-write-metrics"),
+      ...(selector === "" ? {} : { selector }),
+    };
   }
 
   /** The files that say who we are to a peer, and whom to trust there. */

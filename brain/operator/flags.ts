@@ -1,6 +1,7 @@
 /** The flags of a brain that keeps its objects in Kubernetes, and their twins in the environment. */
 import { parseArgs } from "node:util";
 import { type BrainFlagValues, brainFlags } from "../config.ts";
+import { mayastorMetrics } from "../tiering/heat-queries.ts";
 
 const text = { type: "string" } as const;
 const { "metrics-listen": _, "health-listen": __, "log-level": ___, "log-format": ____, ...shared } = brainFlags;
@@ -16,6 +17,9 @@ export const twins = {
   "mayastor-namespace": "mayastor",
   "mayastor-url": "",
   "prometheus-timeout": "20s",
+  "prometheus-read-metrics": mayastorMetrics.reads.join(","),
+  "prometheus-write-metrics": mayastorMetrics.writes.join(","),
+  "prometheus-selector": "",
   "prometheus-token-file": "",
   "prometheus-ca": "",
   "prometheus-cert": "",
@@ -93,6 +97,10 @@ export const operatorUsage = `couchestor brain --store kubernetes [flags]
   --prometheus-url URL      where heat comes from (PROMETHEUS_URL, ${twins["prometheus-url"]})
   --prometheus-timeout 20s  of one question to it; an answer that is later counts as none (PROMETHEUS_TIMEOUT)
   --mayastor-url URL        its REST API (MAYASTOR_URL, from the namespace)   --mayastor-namespace mayastor (MAYASTOR_NAMESPACE)
+  --prometheus-read-metrics NAMES --prometheus-write-metrics NAMES
+                            the counters of operations, best first, the next for volumes that lack the one before
+                            (PROMETHEUS_READ_METRICS ${twins["prometheus-read-metrics"]}, PROMETHEUS_WRITE_METRICS ${twins["prometheus-write-metrics"]})
+  --prometheus-selector 'cluster="a"'   narrows all of them down, where several clusters share a Prometheus (PROMETHEUS_SELECTOR)
   --prometheus-token-file FILE --prometheus-ca FILE --prometheus-cert FILE --prometheus-key FILE
   --mayastor-token-file FILE --mayastor-ca FILE --mayastor-cert FILE --mayastor-key FILE
                             a bearer token, the CA to trust instead of the system's, a client certificate; read again when they

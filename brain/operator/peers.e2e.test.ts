@@ -62,15 +62,21 @@ describe.skipIf(missing !== undefined)("a brain and what it depends on", () => {
     await plane?.stop();
   });
 
-  const startBrain = async () => {
+  const startBrain = async (...more: string[]) => {
     const access = (peer: string) => [
       `--${peer}-ca=${file("peers-ca.crt")}`,
       `--${peer}-cert=${file("peers.crt")}`,
       `--${peer}-key=${file("peers.key")}`,
       `--${peer}-token-file=${file(`${peer}-token`)}`,
     ];
+    // Of the first metric nobody has heard.
+    const heatFlags = [
+      "--prometheus-timeout=1s",
+      "--prometheus-read-metrics=volume_reads_total,volume_num_read_ops",
+      '--prometheus-selector=node=~"node-[0-9]+"',
+    ];
     const webhook = [`--webhook-listen=127.0.0.1:${webhookPort}`, "--webhook-host=127.0.0.1"];
-    const flags = [...access("prometheus"), ...access("mayastor"), "--prometheus-timeout=1s", ...webhook];
+    const flags = [...access("prometheus"), ...access("mayastor"), ...heatFlags, ...webhook, ...more];
     return await BrainProcess.start({
       plane,
       credentials: await serviceAccountFolder(plane),
@@ -201,7 +207,7 @@ describe.skipIf(missing !== undefined)("a brain and what it depends on", () => {
     await brain[Symbol.asyncDispose]();
     // It is known to be dead, so nobody needs to wait for its lease to run out.
     await releaseLease(plane);
-    brain = await startBrain();
+    brain = await startBrain("--dry-run");
     await until(
       "the brain says so now",
       async () => {
@@ -211,4 +217,19 @@ describe.skipIf(missing !== undefined)("a brain and what it depends on", () => {
       { timeoutMs: 20_000 },
     );
   }, 60_000);
+
+  test("a brain that only looks shows in status and log what it would move, and changes nothing at Mayastor", async () => {
+    let last: StoragePolicy | undefined;
+    const { status } = await until("the moves are shown", async () => {
+      last = await policy();
+      return last.status?.plannedMoves?.length === volumes ? last : undefined;
+    }).catch((cause: unknown) => {
+      throw new Error(JSON.stringify(last?.status), { cause });
+    });
+    expect(status?.plannedMoves?.map(({ fromTier, toTier }) => `${fromTier} ${toTier}`)).toEqual(
+      Array.from({ length: volumes }, () => "cold hot"),
+    );
+    expect((await brain.log()).match(/dry run: would move a volume/g)).toHaveLength(volumes);
+    expect(cluster.sim.calls.filter((call) => !call.startsWith("GET "))).toEqual([]);
+  }, 30_000);
 });

@@ -115,6 +115,7 @@ async function makeParts(
     mayastor: new MayastorClient({ url: config.mayastorUrl, ...shown(credentials.mayastor) }),
     heat: new PrometheusHeat(clock, {
       url: config.prometheusUrl,
+      metrics: config.heatMetrics,
       policy: { ...prometheusPolicy, timeoutMs: config.prometheusTimeoutMs },
       ...shown(credentials.prometheus),
       ...(heatTtlMs === undefined ? {} : { ttlMs: heatTtlMs }),

@@ -160,6 +160,6 @@ function strange(query: string, what: string): AppError {
 function tooMuch(what: string): AppError {
   return new AppError(
     "TooLarge",
-    `Prometheus' answer is too large: ${what}; narrow the series down with a selector, or split the volumes between several brains`,
+    `Prometheus' answer is too large: ${what}; narrow the series down with --prometheus-selector, or split the volumes between several brains`,
   );
 }
