@@ -83,7 +83,7 @@ function statusWith(run: EcStripe, why: string | undefined, now: string): EcStri
 function advice({ metadata: { name, generation } }: EcStripe, why: string): string {
   if (why.includes(acceptAnnotation)) return why;
   return (
-    `${why}, by hand. The run is read, but not repaired, written or cleaned up. Put its spec back to what it was; or, if it is to count as it ` +
+    `${why}, by hand. Until it is put right the run is neither read nor written, repaired or cleaned up. Put its spec back to what it was; or, if it is to count as it ` +
     `is: kubectl annotate ecstripe ${name} ${acceptAnnotation}=${generation} --overwrite`
   );
 }

@@ -7,6 +7,7 @@ import { tombstoneKind } from "@couchestor/common/crd/volume-tombstone.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import { grantEncode } from "./encode.ts";
 import { acceptAnnotation, trustedCondition } from "./foreign-edits.ts";
+import { volumeMap } from "./maps.ts";
 
 const runName = "v1-0000000000";
 let t: TestBrain;
@@ -60,6 +61,9 @@ describe("an ECStripe put back to an older generation whose chunks are still the
     const newer = (await stored()).spec;
     await edit(() => older);
     expect(held()).toContain("went back");
+    await expect(volumeMap(t.brain.services, older.volumeUuid, { firstStripe: 0, stripeCount: 4 })).rejects.toThrow(
+      "by hand",
+    );
     expect(await condition()).toMatchObject({ status: "False", reason: "ChangedByHand" });
     expect((await condition())?.message).toContain(acceptAnnotation);
     await sweep();

@@ -1,7 +1,7 @@
 /**
  * What nobody but a person with an editor does to an ECStripe. A commit takes the version forward and leaves the rest; a change that takes it
- * back, or changes it without a new number, was none. Such a run is held: read, but not repaired, written or cleaned up, until it is put back
- * or accepted. A change that looks just like a commit can't be told from one, and asks for the same proofs before anything is deleted. Pure.
+ * back, or changes it without a new number, was none. Such a run is held: neither read nor written, repaired or cleaned up, until it is put
+ * back or accepted. A change that looks just like a commit can't be told from one, and asks for the same proofs before anything is deleted. Pure.
  */
 import { formatCode } from "@couchestor/common/code/code.ts";
 import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
