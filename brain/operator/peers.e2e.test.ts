@@ -229,7 +229,11 @@ describe.skipIf(missing !== undefined)("a brain and what it depends on", () => {
     expect(status?.plannedMoves?.map(({ fromTier, toTier }) => `${fromTier} ${toTier}`)).toEqual(
       Array.from({ length: volumes }, () => "cold hot"),
     );
-    expect((await brain.log()).match(/dry run: would move a volume/g)).toHaveLength(volumes);
+    const told = /dry run: would move a volume.* volume=pvc-\S+0(\d) policy=tiers from=cold to=hot /g;
+    // The log follows the status, and has those whose turn it would be: two at once.
+    const logged = async () => [...(await brain.log()).matchAll(told)].map(([, number]) => number);
+    await until("the moves are logged", async () => (await logged()).length >= 2);
+    expect(await logged()).toEqual(["1", "2"]);
     expect(cluster.sim.calls.filter((call) => !call.startsWith("GET "))).toEqual([]);
   }, 30_000);
 });
