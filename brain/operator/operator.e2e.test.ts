@@ -1,5 +1,6 @@
 /** What an administrator sees: a StoragePolicy applied to a real cluster, watched by a brain under its own service account. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import type { Migration } from "@couchestor/common/crd/migration.ts";
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
@@ -268,6 +269,13 @@ describe.skipIf(missing !== undefined)(
         "couchestor_leader 1",
       ])
         expect(metrics).toContain(name);
+      const documented = await Bun.file(join(import.meta.dir, "../../docs/kubernetes.md")).text();
+      const rows = documented.split("\n").filter((line) => /^\| `(storage_operator|couchestor)_/.test(line));
+      const names = rows.flatMap((row) => row.match(/`(storage_operator|couchestor)_[a-z_]+/g) ?? []);
+      expect(names.length).toBeGreaterThan(14);
+      for (const name of names) expect([name, metrics.includes(`# TYPE ${name.slice(1)} `)]).toEqual([name, true]);
+      const writes = (await plane.writes()).filter(({ user }) => user.endsWith(`:${brainServiceAccount}`));
+      expect(writes.filter(({ code }) => code === 403)).toEqual([]);
       brain.process.signal("SIGTERM");
       expect(await brain.process.exited).toBe(0);
       expect(await leaseHolder(plane)).toBe("");
