@@ -44,6 +44,17 @@ function addVolumeMetrics({ services }: Brain, gauge: AddGauge): void {
     }
     return samples("state", counts);
   });
+  gauge(
+    "couchestor_runs_held",
+    "Runs that are not used because somebody changed them, or their volume, by hand.",
+    [],
+    () => {
+      let held = 0;
+      for (const { volumeUuid, name } of services.catalogue.runs.all())
+        if (services.catalogue.whyHeld(volumeUuid, name) !== undefined) held++;
+      return [{ value: held }];
+    },
+  );
   gauge("couchestor_volumes", "Volumes by phase.", ["phase"], () => {
     const counts = new Map<string, number>();
     for (const volume of services.catalogue.volumes()) {

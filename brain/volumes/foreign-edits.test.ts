@@ -4,6 +4,7 @@ import { type EcStripe, type EcStripeSpec, ecStripeKind } from "@couchestor/comm
 import { ecVolumeKind } from "@couchestor/common/crd/ec-volume.ts";
 import { apiVersion } from "@couchestor/common/crd/object.ts";
 import { tombstoneKind } from "@couchestor/common/crd/volume-tombstone.ts";
+import { brainMetrics } from "../observe/metrics.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import { grantEncode } from "./encode.ts";
 import { acceptAnnotation, trustedCondition } from "./foreign-edits.ts";
@@ -65,6 +66,7 @@ describe("an ECStripe put back to an older generation whose chunks are still the
       "by hand",
     );
     expect(await condition()).toMatchObject({ status: "False", reason: "ChangedByHand" });
+    expect(await brainMetrics(t.brain).metrics()).toMatch(/^couchestor_runs_held(\{.*\})? 1$/m);
     expect((await condition())?.message).toContain(acceptAnnotation);
     await sweep();
     expect(t.fleet.chunkCount()).toBe(48);
