@@ -92,7 +92,7 @@ function rssBench(volumes: number): BrainBench {
 
 function stripesBench(stripes: number): BrainBench {
   const bench = `brain.rss.stripes-${stripes}`;
-  const ready = `brain.ready.stripes-${stripes}`;
+  const ready = `${bench}.ready`;
   return operatorBench([bench, `${bench}.peak`, ready], () =>
     onStage(3, async (stage) => {
       await createStripes(stage.plane, stripes);
