@@ -219,7 +219,7 @@ describe.skipIf(missing !== undefined)(
         { timeoutMs: 30_000 },
       );
       const [looked, startMs] = [await looks(), systemClock.monotonicMs()];
-      await until("it has looked ten times", async () => (await looks()) >= looked + 10, { timeoutMs: 30_000 });
+      await until("it has looked six times", async () => (await looks()) >= looked + 6, { timeoutMs: 30_000 });
       const tookMs = systemClock.monotonicMs() - startMs;
       const atRest = (await writes()).slice(before.length);
       const kinds = new Set(atRest.map(({ verb, resource, name, code }) => `${verb} ${resource} ${name} ${code}`));
