@@ -15,14 +15,15 @@ export async function completeImport(services: Services, name: string, contentSh
       data: { phase: status.phase },
     });
   }
-  const runs = await services.catalogue.freshRuns(volume);
+  const runs = await services.catalogue.mapFreshRuns(volume, ({ spec: { generation, firstStripe, stripeCount } }) => ({
+    isWritten: generation > 0,
+    firstStripe,
+    stripeCount,
+  }));
   const { stripes } = runCounts(volume.spec);
-  const written = runs.filter((run) => run.spec.generation > 0);
-  const covered = written.reduce((sum, run) => sum + run.spec.stripeCount, 0);
+  const covered = runs.reduce((sum, run) => sum + (run.isWritten ? run.stripeCount : 0), 0);
   if (covered !== stripes) {
-    const missing = runs
-      .filter((run) => run.spec.generation === 0)
-      .map((run) => run.spec.firstStripe / volume.spec.stripesPerRun);
+    const missing = runs.filter((run) => !run.isWritten).map((run) => run.firstStripe / volume.spec.stripesPerRun);
     throw new AppError(
       "FailedPrecondition",
       `volume ${name}: ${stripes - covered} of ${stripes} stripes are not imported yet; runs ${missing.slice(0, 8).join(", ")}${missing.length > 8 ? " …" : ""}`,
