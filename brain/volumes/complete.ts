@@ -21,7 +21,7 @@ export async function completeImport(services: Services, name: string, contentSh
     stripeCount,
   }));
   const { stripes } = runCounts(volume.spec);
-  const covered = runs.reduce((sum, run) => sum + (run.isWritten ? run.stripeCount : 0), 0);
+  const covered = coveredStripes(runs.filter((run) => run.isWritten));
   if (covered !== stripes) {
     const missing = runs.filter((run) => !run.isWritten).map((run) => run.firstStripe / volume.spec.stripesPerRun);
     throw new AppError(
@@ -35,4 +35,16 @@ export async function completeImport(services: Services, name: string, contentSh
     if (now.phase !== "Importing") return undefined;
     return { ...now, phase: "Ready", contentSha256, importedBytes: volume.spec.sizeBytes };
   });
+}
+
+/** How many stripes the runs cover: what two of them cover, such as one that is divided meanwhile or made by hand, makes up for no other. */
+function coveredStripes(runs: readonly { firstStripe: number; stripeCount: number }[]): number {
+  let covered = 0;
+  let end = 0;
+  for (const run of [...runs].sort((a, b) => a.firstStripe - b.firstStripe)) {
+    const runEnd = run.firstStripe + run.stripeCount;
+    covered += Math.max(0, runEnd - Math.max(end, run.firstStripe));
+    end = Math.max(end, runEnd);
+  }
+  return covered;
 }
