@@ -23,6 +23,7 @@ export const transportSchema = z.enum([
   "iscsi",
   "mmc",
   "raid",
+  "pmem",
   "virtual",
   "unknown",
 ]);
