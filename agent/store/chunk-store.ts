@@ -13,17 +13,20 @@ import { LogChunkStore } from "./log-chunk-store.ts";
 import type { BlockDevice, Medium } from "./medium.ts";
 import { openBlockMedium } from "./medium-block.ts";
 import { openDirectoryMedium } from "./medium-directory.ts";
+import { openZonedMedium } from "./medium-zoned.ts";
 import type { PoolLog } from "./pool.ts";
 import { type PoolLimits, poolLimits } from "./pool-limits.ts";
 import type { ChunkStore } from "./ports.ts";
 import type { DamagedRange } from "./record-scanner.ts";
 import { recover } from "./recovery.ts";
 import type { Superblock } from "./superblock.ts";
+import type { ZonedDevice } from "./zoned-device.ts";
 
 export type MediumSpec =
   | { kind: "directory"; path: string }
   /** `path` names the device and is what the lock is taken on; `open` opens it once the lock is held. `format` destroys what is on it. */
-  | { kind: "block"; path: string; open: () => Promise<BlockDevice>; format?: boolean };
+  | { kind: "block"; path: string; open: () => Promise<BlockDevice>; format?: boolean }
+  | { kind: "zoned"; path: string; open: () => Promise<ZonedDevice>; format?: boolean };
 
 export interface ChunkStoreOptions {
   medium: MediumSpec;
@@ -105,11 +108,21 @@ async function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promi
   });
   const { path } = medium;
   if (medium.kind === "directory") return openDirectoryMedium({ fileSystem, checksum, path, fresh });
-  const device = await medium.open();
+  const { format } = medium;
+  if (medium.kind === "zoned")
+    return onDevice(medium.open, (device) => openZonedMedium({ device, checksum, path, format, fresh }));
+  return onDevice(medium.open, (device) => openBlockMedium({ device, checksum, path, format, fresh }));
+}
+
+/** A device is opened exclusively: one left open would refuse us at the next attempt, and hide why this one failed. */
+async function onDevice<Device extends { close(): Promise<void> }>(
+  open: () => Promise<Device>,
+  use: (device: Device) => Promise<Medium>,
+): Promise<Medium> {
+  const device = await open();
   try {
-    return await openBlockMedium({ device, checksum, path, format: medium.format, fresh });
+    return await use(device);
   } catch (error) {
-    // A device is opened exclusively: one left open would refuse us at the next attempt, and hide why this one failed.
     await device.close().catch(() => {});
     throw error;
   }

@@ -40,7 +40,7 @@ const copiesAtOnce = 8;
 export function compactionVictims(pool: Pool, activeSegmentId: number | undefined, garbageRatio: number): number[] {
   const victims: { segmentId: number; ratio: number }[] = [];
   for (const [segmentId, account] of pool.map.segments) {
-    if (segmentId === activeSegmentId) continue;
+    if (segmentId === activeSegmentId || pool.medium.isFixed?.(segmentId)) continue;
     const length = pool.medium.kind === "directory" ? account.sizeBytes : pool.medium.segmentBytes;
     const ratio = pool.map.garbageBytes(segmentId, length) / Math.max(1, length);
     if (ratio >= garbageRatio) victims.push({ segmentId, ratio });
@@ -72,7 +72,7 @@ async function compactSegment(
   const { pool, log } = parts;
   const { medium, map } = pool;
   const account = map.segments.get(segmentId);
-  if (!account || segmentId === log.activeSegmentId) return false;
+  if (!account || segmentId === log.activeSegmentId || medium.isFixed?.(segmentId)) return false;
   const deletesNeeded = map.oldestSegment(segmentId) <= account.deadSegmentMax;
   if (account.liveCount > 0 || deletesNeeded) {
     const scan = await scanSegment({

@@ -10,13 +10,13 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { segmentBytesMax } from "./chunk-index.ts";
 import type { BlockDevice, Medium } from "./medium.ts";
-import { claimedHeaderBytes, getUuid, prefixOffset, readPrefix, recordAlignBytes } from "./record-format.ts";
+import { recordAlignBytes } from "./record-format.ts";
 import { segmentHeaderBytes } from "./segment-format.ts";
+import { SegmentProbe } from "./segment-probe.ts";
 import { encodeSuperblock, newestSuperblock, type Superblock, superblockBytes } from "./superblock.ts";
 
 const slotsOffsetBytes = 2 ** 20;
 const slotsProbedAtOnce = 16;
-const scanBytes = 2 ** 20;
 
 export interface BlockMediumOptions {
   device: BlockDevice;
@@ -111,35 +111,15 @@ class BlockMedium implements Medium {
   async #probe(slot: number): Promise<void> {
     const header = await readAt(this.#options.device, this.#slotOffset(slot), segmentHeaderBytes);
     const empty = header.every((byte) => byte === 0);
-    const segmentId = empty ? undefined : (this.#segmentIdOf(header) ?? (await this.#segmentIdFromRecords(slot)));
+    const { device, checksum } = this.#options;
+    const place = {
+      read: (offset: number, length: number) => readAt(device, this.#slotOffset(slot) + offset, length),
+      endBytes: this.segmentBytes,
+    };
+    const probe = new SegmentProbe(this.superblock.poolUuid, checksum);
+    const segmentId = empty ? undefined : await probe.segmentId(place, header);
     if (segmentId === undefined) this.#freeSlots.push(slot);
     else this.#slotOf.set(segmentId, slot);
-  }
-
-  /** The segment id of a valid record of this pool. */
-  #segmentIdOf(bytes: Uint8Array): number | undefined {
-    if (getUuid(bytes, prefixOffset.poolUuid) !== this.superblock.poolUuid) return undefined;
-    try {
-      return readPrefix(bytes, this.#options.checksum).segmentId;
-    } catch (error) {
-      if (error instanceof AppError && error.code === "ChunkCorrupt") return undefined;
-      throw error;
-    }
-  }
-
-  async #segmentIdFromRecords(slot: number): Promise<number | undefined> {
-    let newest: number | undefined;
-    for (let at = 0; at < this.segmentBytes; at += scanBytes) {
-      const length = Math.min(scanBytes, this.segmentBytes - at);
-      const bytes = await readAt(this.#options.device, this.#slotOffset(slot) + at, length);
-      for (let block = 0; block < length; block += recordAlignBytes) {
-        const rest = bytes.subarray(block);
-        // A header longer than what is left of the window is of a chunk over 3.6 MiB; any other record of the segment will do.
-        if (claimedHeaderBytes(rest) === 0 || claimedHeaderBytes(rest) > rest.byteLength) continue;
-        newest = Math.max(newest ?? 0, this.#segmentIdOf(rest) ?? 0) || undefined;
-      }
-    }
-    return newest;
   }
 
   #slotOffset(slot: number): number {
@@ -208,8 +188,9 @@ class BlockMedium implements Medium {
 
   async dropCache(): Promise<void> {}
 
+  /** A device that cannot tell fails the write or the sync itself. */
   async checkPresent(): Promise<void> {
-    // A device that is gone fails the write or the sync itself.
+    await this.#options.device.checkPresent?.();
   }
 
   async space(): Promise<{ totalBytes: number; freeBytes: number }> {

@@ -127,9 +127,9 @@ async function replay(
     account.sizeBytes = part.size;
     await applyScan(medium, checksum, map, part.id, scan);
     const isLast = i === parts.length - 1;
-    // The last segment's end may be torn, and a slot's may be old content: neither was ever acknowledged.
+    // The last segment's end may be torn, a slot's may be old content, and a finished zone's anything: none was ever acknowledged.
     for (const range of scan.damage)
-      if (range.what !== "end" || !(isLast || medium.kind === "block")) damage.push(range);
+      if (range.what !== "end" || !(isLast || medium.kind !== "directory")) damage.push(range);
   }
 }
 

@@ -70,11 +70,16 @@ export function encodeSuperblock(superblock: Superblock, checksum: Checksum): Ui
   return bytes;
 }
 
+/** Whether the bytes begin as a superblock does, intact or not. */
+export function hasSuperblockMagic(bytes: Uint8Array): boolean {
+  return magic.every((byte, i) => bytes[i] === byte);
+}
+
 /** Checks and reads a superblock. Throws `ChunkCorrupt` naming the field, or `IncompatibleVersion`. */
 export function decodeSuperblock(bytes: Uint8Array, checksum: Checksum): Superblock {
   if (bytes.byteLength !== superblockBytes) throw corrupt("superblock length", bytes.byteLength, `${superblockBytes}`);
   const view = viewOf(bytes);
-  if (!magic.every((byte, i) => bytes[i] === byte)) throw corrupt("superblock magic", "other bytes", "CoSPOOL1");
+  if (!hasSuperblockMagic(bytes)) throw corrupt("superblock magic", "other bytes", "CoSPOOL1");
   const stored = view.getUint32(crcOffset, true);
   if (stored !== crcOf(bytes, checksum)) throw corrupt("superblock CRC", stored, `${crcOf(bytes, checksum)}`);
   const version = view.getUint32(8, true);
