@@ -28,6 +28,8 @@ export interface ScsiDevice {
   inquiry(page?: number): Uint8Array;
   /** A log page with its header of 4 bytes, cumulative values; cut to the length that the page itself states. */
   logSense(page: number, subpage?: number): Uint8Array;
+  /** The header of 8 bytes of the list of defects grown since manufacture (READ DEFECT DATA 12), which says how long the list is. */
+  grownDefectHeader(): Uint8Array;
   /** ATA pass-through (SAT, 16 bytes). Returns what was read. */
   ataRead(command: AtaCommand): Uint8Array;
   /** ATA pass-through that asks for the registers afterwards: SMART RETURN STATUS answers there. Undefined: the bridge did not give them. */

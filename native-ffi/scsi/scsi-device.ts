@@ -13,6 +13,8 @@ const inquiryBytesMax = 4096;
 const logBytesMax = 65_532;
 const opInquiry = 0x12;
 const opLogSense = 0x4d;
+const opReadDefectData12 = 0xb7;
+const defectHeaderBytes = 8;
 const opAtaPassThrough16 = 0x85;
 const statusCheckCondition = 2;
 const protocolNonData = 3;
@@ -87,6 +89,13 @@ class SgDevice implements ScsiDevice {
     const cdb = Uint8Array.of(opLogSense, 0, 0x40 | page, subpage, 0, 0, 0, bytes >> 8, bytes & 0xff, 0);
     const received = this.#good(`LOG SENSE of page 0x${page.toString(16)}`, { cdb, into });
     return into.subarray(0, received);
+  }
+
+  grownDefectHeader(): Uint8Array {
+    const into = alignedBytes(defectHeaderBytes, 512);
+    // The grown list only, as offsets from the index: what every disk can give. Defects are counted, not read.
+    const cdb = Uint8Array.of(opReadDefectData12, 0x0c, 0, 0, 0, 0, 0, 0, 0, defectHeaderBytes, 0, 0);
+    return into.slice(0, this.#good("READ DEFECT DATA", { cdb, into }));
   }
 
   ataRead(command: AtaCommand): Uint8Array {
