@@ -1,5 +1,5 @@
 /** What sysfs tells of an NVMe namespace: its controllers and its names. */
-import type { NvmeFacts } from "./model.ts";
+import type { NvmeFacts } from "@couchestor/common/api/local-devices.ts";
 import type { SysReader } from "./sys-reader.ts";
 
 export interface NvmeReading {

@@ -1,7 +1,8 @@
 /** Reads one block device from sysfs. What is on it and who uses it is `inspect.ts`'s matter. */
 import type { ZonedModel } from "@couchestor/common/api/devices.ts";
+import type { ZoneFacts } from "@couchestor/common/api/local-devices.ts";
 import { type IdentityFacts, identityOf, meaningfulSerial } from "./identity.ts";
-import type { Device, ZoneFacts } from "./model.ts";
+import type { Device } from "./model.ts";
 import { type NvmeReading, readNvme } from "./nvme-sysfs.ts";
 import type { SysTree } from "./ports.ts";
 import { readScsi, type ScsiReading } from "./scsi-sysfs.ts";

@@ -1,5 +1,5 @@
 /** What sysfs tells of a SCSI or ATA disk. */
-import type { ScsiFacts } from "./model.ts";
+import type { ScsiFacts } from "@couchestor/common/api/local-devices.ts";
 import type { SysReader } from "./sys-reader.ts";
 import { isAta } from "./transport.ts";
 import { nameOfPage83, rotationOfPageB1, serialOfPage80 } from "./vpd.ts";

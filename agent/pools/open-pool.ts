@@ -76,7 +76,8 @@ async function isEmpty(path: string): Promise<boolean> {
   return names.every((name) => name === "lost+found" || name === "LOCK");
 }
 
-function wholeReads(path: string, file: DirectDevice): BlockDevice {
+/** A block device out of one whose reads may come short: here that is an error. */
+export function wholeReads(path: string, file: DirectDevice): BlockDevice {
   return {
     sizeBytes: file.sizeBytes,
     read: async (into, offset) => {
