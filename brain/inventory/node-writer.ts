@@ -2,16 +2,26 @@
 import { apiVersion } from "@couchestor/common/crd/object.ts";
 import { type StorageNodeStatus, storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { BrainContext } from "../ports.ts";
+import { type ConditionUpdate, withConditions } from "../runtime/conditions.ts";
 import type { LiveNode } from "./live-node.ts";
+
+/** What a node's condition says of its devices; undefined: nothing is concluded. */
+export type DeviceConditions = (node: LiveNode) => ConditionUpdate | undefined;
 
 export class NodeWriter {
   readonly #context: BrainContext;
+  #describeDevices: DeviceConditions = () => undefined;
   readonly #dirty = new Set<LiveNode>();
   #running: Promise<void> | undefined;
 
   constructor(context: BrainContext) {
     this.#context = context;
+  }
+
+  describeDevices(describe: DeviceConditions): void {
+    this.#describeDevices = describe;
   }
 
   write(node: LiveNode): void {
@@ -51,9 +61,10 @@ export class NodeWriter {
   async #put(node: LiveNode): Promise<void> {
     const { store } = this.#context;
     const labels = node.heartbeat?.labels ?? {};
-    const status = statusOf(node);
-    if (!status) return;
+    const known = statusOf(node);
+    if (!known) return;
     const current = await store.get(storageNodeKind, node.name);
+    const status = this.#withConditions(node, known, current?.status?.conditions);
     if (!current) {
       const object = {
         apiVersion,
@@ -71,6 +82,17 @@ export class NodeWriter {
     const same = node.heartbeat === undefined || JSON.stringify(current.spec.labels) === JSON.stringify(labels);
     const latest = same ? current : await store.update(storageNodeKind, { ...current, spec: { labels } });
     await store.updateStatus(storageNodeKind, { ...latest, status });
+  }
+
+  /** A node that reports nothing of its devices keeps what was last known of them. */
+  #withConditions(
+    node: LiveNode,
+    status: StorageNodeStatus,
+    before: StorageNodeStatus["conditions"],
+  ): StorageNodeStatus {
+    const update = this.#describeDevices(node);
+    const conditions = update === undefined ? before : withConditions(before, [update], isoNow(this.#context.clock));
+    return conditions === undefined ? status : { ...status, conditions };
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { actProgressSchema } from "./acts.ts";
+import { deviceInfoSchema, devicesMax } from "./devices.ts";
 import { countSchema, labelsSchema, nameSchema, uuidSchema } from "./primitives.ts";
 
 /** `Online`: reads and writes. `Full`: reads, no writes. `ReadOnly`: the medium refuses writes. `Failed`: the medium fails reads too, or is gone. */
@@ -45,6 +46,8 @@ export const heartbeatSchema = z.strictObject({
   codec: z.string(),
   pools: z.array(poolInfoSchema).max(1024),
   acts: z.array(actProgressSchema).max(1024),
+  /** The node's disks and namespaces; absent: they have not been looked for yet. */
+  devices: z.array(deviceInfoSchema).max(devicesMax).optional(),
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
