@@ -30,7 +30,15 @@ export const depthLimit = 1024;
 export const waitingMax = 65_536;
 const tryAgain = 11; // EAGAIN
 
+/** Told of each operation that the kernel was given, once it is done or has failed. */
+export interface LatencyObserver {
+  nowMs(): number;
+  observe(kind: "read" | "write" | "sync", milliseconds: number): void;
+}
+
 interface Operation {
+  /** When the kernel was given it. */
+  submittedMs: number;
   readonly opcode: number;
   readonly fd: number;
   readonly path: string;
@@ -39,6 +47,8 @@ interface Operation {
   readonly resolve: (bytes: number) => void;
   readonly reject: (error: unknown) => void;
 }
+
+const kindOf = ({ opcode }: Operation): "read" | "write" => (opcode === opcodeRead ? "read" : "write");
 
 let opened: AioSymbols | undefined;
 
@@ -68,6 +78,7 @@ export function aioAvailable(): { available: boolean; why: string } {
 export class AioQueue implements CompletionQueue {
   readonly depthMax: number;
   readonly #symbols: AioSymbols;
+  readonly #latency: LatencyObserver | undefined;
   readonly #context: bigint;
   readonly #eventFile: number;
   readonly #blocks: StructArray<keyof typeof iocbLayout.fields>;
@@ -81,13 +92,14 @@ export class AioQueue implements CompletionQueue {
   #pumpScheduled = false;
   #closing: { promise: Promise<void>; resolve: () => void } | undefined;
 
-  constructor(depthMax: number) {
+  constructor(depthMax: number, latency?: LatencyObserver) {
     if (!Number.isInteger(depthMax) || depthMax < 1 || depthMax > depthLimit) {
       throw new AppError("InvalidArgument", `depthMax: got ${depthMax}; allowed: 1 to ${depthLimit}`, {
         data: { field: "depthMax", got: depthMax },
       });
     }
     this.depthMax = depthMax;
+    this.#latency = latency;
     this.#symbols = symbols();
     const context = new BigUint64Array(1);
     const result = this.#symbols.io_setup(depthMax, context);
@@ -115,6 +127,7 @@ export class AioQueue implements CompletionQueue {
       if (this.#closing) return reject(errnoError(9, kind, `${path} (closed)`));
       if (this.#waiting.length - this.#waitingFrom >= waitingMax) return reject(errnoError(tryAgain, kind, path));
       this.#waiting.push({
+        submittedMs: 0,
         opcode: kind === "read" ? opcodeRead : opcodeWrite,
         fd,
         path,
@@ -156,9 +169,12 @@ export class AioQueue implements CompletionQueue {
   /** Fills the free slots from the line and submits them in one call. */
   #pump(): void {
     const filled: number[] = [];
+    const nowMs = this.#latency?.nowMs() ?? 0;
     while (this.#free.length > 0 && this.#waitingFrom < this.#waiting.length) {
       const slot = this.#free.pop() as number;
-      this.#fill(slot, this.#waiting[this.#waitingFrom++] as Operation);
+      const operation = this.#waiting[this.#waitingFrom++] as Operation;
+      operation.submittedMs = nowMs;
+      this.#fill(slot, operation);
       this.#submission.setAddress(filled.length, addressOf(this.#blocks.bytes) + slot * iocbLayout.sizeBytes);
       filled.push(slot);
     }
@@ -201,7 +217,7 @@ export class AioQueue implements CompletionQueue {
       } else {
         // The kernel refuses the first of the rest; those behind it may be fine.
         const operation = this.#take(filled[from++] as number);
-        operation.reject(errnoError(-result, operation.opcode === opcodeRead ? "read" : "write", operation.path));
+        operation.reject(errnoError(-result, kindOf(operation), operation.path));
       }
     }
   }
@@ -222,11 +238,13 @@ export class AioQueue implements CompletionQueue {
   #takeFinished(): void {
     for (;;) {
       const count = this.#symbols.io_getevents(this.#context, 0, this.depthMax, this.#events.bytes, null);
+      const nowMs = count > 0 ? (this.#latency?.nowMs() ?? 0) : 0;
       for (let i = 0; i < count; i++) {
         const operation = this.#take(this.#events.get(i, "data"));
+        this.#latency?.observe(kindOf(operation), nowMs - operation.submittedMs);
         const result = this.#events.get(i, "res");
         if (result >= 0) operation.resolve(result);
-        else operation.reject(errnoError(-result, operation.opcode === opcodeRead ? "read" : "write", operation.path));
+        else operation.reject(errnoError(-result, kindOf(operation), operation.path));
       }
       if (count < this.depthMax) return;
     }
