@@ -44,7 +44,7 @@ export function deviceCondition(node: LiveNode, evacuations: readonly PoolEvacua
   const reason = reasonOf(here, failing.length > 0, gone.length > 0, wearing.length > 0);
   return {
     type: devicesCondition,
-    status: reason === "DevicesHealthy" || reason === "DeviceWearing" ? "True" : "False",
+    status: reason === "DevicesHealthy" ? "True" : "False",
     reason,
     message: lines.length === 0 ? "no device reports trouble" : lines.join(". "),
   };

@@ -12,7 +12,7 @@ import { z } from "zod";
 import type { BrainContext } from "../ports.ts";
 import type { ClusterIdentity } from "./cluster.ts";
 import { differsInSubstance, judgeInstance, type LiveNode, poolsOf } from "./live-node.ts";
-import { type DeviceConditions, NodeWriter } from "./node-writer.ts";
+import { type DeviceConditions, NodeWriter, type StoredListener } from "./node-writer.ts";
 
 export interface InventoryOptions {
   heartbeatEveryMs: number;
@@ -132,6 +132,11 @@ export class Inventory {
   /** Who knows what StorageNodes say of their devices. */
   describeDevices(describe: DeviceConditions): void {
     this.#writer.describeDevices(describe);
+  }
+
+  /** Called when a StorageNode's status has been written. */
+  onStored(listener: StoredListener): void {
+    this.#writer.onStored(listener);
   }
 
   /** What is said of the node has changed though the node has not. */

@@ -1,6 +1,6 @@
 /** Writes StorageNode objects behind the live view: the newest state of a node wins, one write at a time, tried again after a failure. */
 import { apiVersion } from "@couchestor/common/crd/object.ts";
-import { type StorageNodeStatus, storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
+import { type StorageNode, type StorageNodeStatus, storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { BrainContext } from "../ports.ts";
@@ -10,9 +10,13 @@ import type { LiveNode } from "./live-node.ts";
 /** What a node's condition says of its devices; undefined: nothing is concluded. */
 export type DeviceConditions = (node: LiveNode) => ConditionUpdate | undefined;
 
+/** Told of every StorageNode whose status was written, with what it was. */
+export type StoredListener = (node: StorageNode, before: StorageNode) => void;
+
 export class NodeWriter {
   readonly #context: BrainContext;
   #describeDevices: DeviceConditions = () => undefined;
+  readonly #listeners: StoredListener[] = [];
   readonly #dirty = new Set<LiveNode>();
   #running: Promise<void> | undefined;
 
@@ -22,6 +26,10 @@ export class NodeWriter {
 
   describeDevices(describe: DeviceConditions): void {
     this.#describeDevices = describe;
+  }
+
+  onStored(listener: StoredListener): void {
+    this.#listeners.push(listener);
   }
 
   write(node: LiveNode): void {
@@ -81,7 +89,8 @@ export class NodeWriter {
     }
     const same = node.heartbeat === undefined || JSON.stringify(current.spec.labels) === JSON.stringify(labels);
     const latest = same ? current : await store.update(storageNodeKind, { ...current, spec: { labels } });
-    await store.updateStatus(storageNodeKind, { ...latest, status });
+    const stored = await store.updateStatus(storageNodeKind, { ...latest, status });
+    for (const listener of this.#listeners) listener(stored, current);
   }
 
   /** A node that reports nothing of its devices keeps what was last known of them. */
