@@ -14,6 +14,8 @@ import { planRecovery } from "@couchestor/native-ffi/codec/recovery.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
 import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { fadviseDontNeed, flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
+import { openZonedFile } from "@couchestor/native-ffi/zoned/zoned-file.ts";
+import { isZonedDevice } from "@couchestor/native-ffi/zoned/zoned-limits.ts";
 import type { AgentConfig } from "./config.ts";
 import { brainClient } from "./heartbeat/brain-client.ts";
 import { HeartbeatLoop } from "./heartbeat/heartbeat.ts";
@@ -225,6 +227,8 @@ function systemFileSystem(): FileSystem {
   return nodeFileSystem({ flock: flockExclusive, dropCache: fadviseDontNeed });
 }
 
+const zoned = { isZoned: isZonedDevice, open: openZonedFile };
+
 async function openPools(
   config: AgentConfig,
   parts: AgentParts & { fileSystem: FileSystem; checksum: Parameters<typeof poolOpener>[0]["checksum"] },
@@ -233,7 +237,7 @@ async function openPools(
   const { clock, log } = parts;
   const identities = new PoolIdentities(config.dataDir);
   await identities.load();
-  const open = poolOpener({ ...parts, nodeName: config.nodeName, openDevice: openDirectFile });
+  const open = poolOpener({ ...parts, nodeName: config.nodeName, openDevice: openDirectFile, zoned });
   const pools = new PoolRegistry({ nodeName: config.nodeName, specs: config.pools, open, identities, clock, log });
   shutdown.add("pools", 30_000, () => pools.close());
   const stop = new AbortController();

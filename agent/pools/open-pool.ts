@@ -1,5 +1,5 @@
 /** Opens the pool of a path: a directory or a block device, whichever is there. */
-import { readdir, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
@@ -8,6 +8,7 @@ import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import type { Log } from "../ports.ts";
 import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
 import type { BlockDevice } from "../store/medium.ts";
+import type { ZonedDevice } from "../store/zoned-device.ts";
 import type { PoolSpec } from "./pool-spec.ts";
 
 export interface OpenPoolParts {
@@ -19,6 +20,11 @@ export interface OpenPoolParts {
   log: Log;
   /** Opens a block device past the page cache. */
   openDevice(path: string): Promise<DirectDevice>;
+  /** Devices that are written in zones, from front to back. Absent: none are looked for. */
+  zoned?: {
+    isZoned(path: string): Promise<boolean>;
+    open(path: string): Promise<ZonedDevice>;
+  };
 }
 
 /** A block device whose reads may come short at its end. */
@@ -27,6 +33,8 @@ export interface DirectDevice {
   read(into: Uint8Array, offset: number): Promise<number>;
   write(buffers: readonly Uint8Array[], offset: number): Promise<void>;
   sync(): Promise<void>;
+  /** Throws ENODEV if the device is gone. */
+  checkPresent?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,7 +43,7 @@ export type PoolOpener = (spec: PoolSpec, mayCreate: boolean) => Promise<PoolChu
 
 export function poolOpener(parts: OpenPoolParts): PoolOpener {
   return async (spec, mayCreate) => {
-    const medium = await mediumOf(spec, mayCreate, parts.openDevice);
+    const medium = await mediumOf(spec, mayCreate, parts);
     const log = {
       info: (message: string, data: Record<string, unknown>) => parts.log.info(data, message),
       warn: (message: string, data: Record<string, unknown>) => parts.log.warn(data, message),
@@ -48,15 +56,23 @@ export function poolOpener(parts: OpenPoolParts): PoolOpener {
 async function mediumOf(
   spec: PoolSpec,
   mayCreate: boolean,
-  openDevice: OpenPoolParts["openDevice"],
+  { openDevice, zoned }: Pick<OpenPoolParts, "openDevice" | "zoned">,
 ): Promise<MediumSpec> {
   const { path, poolName } = spec;
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw new AppError("Unavailable", `pool ${poolName}: ${path} can't be looked at: ${error.code}`, { cause: error });
   });
-  if (found?.isBlockDevice())
-    return { kind: "block", path, open: async () => wholeReads(path, await openDevice(path)) };
+  if (found?.isBlockDevice()) {
+    // By-id names are links, and what they point at changes from one opening to the next.
+    const device = await realpath(path);
+    if (zoned !== undefined && (await zoned.isZoned(device)))
+      return { kind: "zoned", path: device, open: () => zoned.open(device) };
+    return { kind: "block", path: device, open: async () => wholeReads(device, await openDevice(device)) };
+  }
+  if (found === undefined && path.startsWith("/dev/")) {
+    throw new AppError("Unavailable", `pool ${poolName}: there is no device ${path}; it is opened when it appears`);
+  }
   if (found !== undefined && !found.isDirectory()) {
     throw new AppError("FailedPrecondition", `pool ${poolName}: ${path} is neither a directory nor a block device`);
   }
@@ -87,6 +103,7 @@ export function wholeReads(path: string, file: DirectDevice): BlockDevice {
     },
     write: (buffers, offset) => file.write(buffers, offset),
     sync: () => file.sync(),
+    checkPresent: async () => file.checkPresent?.(),
     close: () => file.close(),
   };
 }

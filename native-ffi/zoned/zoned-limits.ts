@@ -1,5 +1,8 @@
 /** What the kernel says of a zoned device's queue, in sysfs. A figure that can't be read is unknown, never zero. */
 import { readFileSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { blockDeviceNumber } from "../libaio/device-presence.ts";
+import { libc } from "../libc/libc.ts";
 
 export interface ZonedLimits {
   /** `host-managed`, `host-aware` or `none`; undefined if sysfs can't be read. */
@@ -40,4 +43,23 @@ export function zonedLimits(device: { major: number; minor: number }, root = "/s
     appendBytesMax: shorter(positive("queue/zone_append_max_bytes", 1)),
     requestBytesMax: shorter(positive("queue/max_sectors_kb", 1024)),
   };
+}
+
+const zoneSize = 0x80041284; // BLKGETZONESZ: 0 of a device without zones
+
+/**
+ * Whether a block device must be written in zones, from front to back. A host-aware one need not be. Where sysfs can't be read the device is asked;
+ * throws what opening it for reading throws.
+ */
+export async function isZonedDevice(path: string, root = "/sys"): Promise<boolean> {
+  const { rdev } = await stat(path);
+  const { model } = zonedLimits(blockDeviceNumber(rdev), root);
+  if (model !== undefined) return model === "host-managed";
+  const file = await open(path, "r");
+  try {
+    const answer = new Uint32Array(2);
+    return libc().ioctl(file.fd, zoneSize, answer) === 0 && answer[0] !== 0;
+  } finally {
+    await file.close();
+  }
 }
