@@ -10,6 +10,8 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { segmentBytesMax } from "./chunk-index.ts";
 import type { BlockDevice, Medium } from "./medium.ts";
+import { isMediumError } from "./pool-health.ts";
+import { readAround } from "./read-around.ts";
 import { recordAlignBytes } from "./record-format.ts";
 import { segmentHeaderBytes } from "./segment-format.ts";
 import { SegmentProbe } from "./segment-probe.ts";
@@ -17,6 +19,8 @@ import { encodeSuperblock, newestSuperblock, type Superblock, superblockBytes } 
 
 const slotsOffsetBytes = 2 ** 20;
 const slotsProbedAtOnce = 16;
+/** Of a slot. With more of them the device is failing as a whole, and the pool is not opened. */
+const unreadableBlocksMax = 32;
 
 export interface BlockMediumOptions {
   device: BlockDevice;
@@ -33,7 +37,8 @@ export async function openBlockMedium(options: BlockMediumOptions): Promise<Medi
   const { device, checksum, path } = options;
   const ends = superblockOffsets(device);
   const bytes: Uint8Array[] = [];
-  for (const offset of ends) bytes.push(await readAt(device, offset, superblockBytes));
+  // Of the two copies one may be unreadable.
+  for (const offset of ends) bytes.push((await readAtAround(device, offset, superblockBytes, 1)).bytes);
   const found = options.format ? undefined : newestSuperblock(bytes, checksum);
   const superblock = found?.superblock ?? (await freshSuperblock(options));
   const lastByte = superblock.slotsOffsetBytes + superblock.slotCount * superblock.segmentBytes;
@@ -45,7 +50,7 @@ export async function openBlockMedium(options: BlockMediumOptions): Promise<Medi
   const medium = new BlockMedium(options, superblock);
   const intact = bytes.map((copy) => newestSuperblock([copy], checksum)?.superblock.poolUuid === superblock.poolUuid);
   if (!found) await medium.writeSuperblock(superblock);
-  else if (intact.includes(false)) await medium.writeSuperblock(superblock);
+  else if (intact.includes(false)) await mendSuperblock(medium, superblock);
   // Whatever the process before wrote and did not sync.
   await device.sync();
   await medium.findSlots();
@@ -61,6 +66,30 @@ async function readAt(device: BlockDevice, offset: number, length: number): Prom
   const bytes = new Uint8Array(length);
   await device.read(bytes, offset);
   return bytes;
+}
+
+async function readAtAround(
+  device: BlockDevice,
+  offset: number,
+  length: number,
+  blocksMax: number,
+): Promise<{ bytes: Uint8Array; unreadableBlocks: number }> {
+  const bytes = new Uint8Array(length);
+  const read = async (into: Uint8Array, at: number) => {
+    await device.read(into, at);
+    return into.byteLength;
+  };
+  const { unreadableBlocks } = await readAround(read, bytes, offset, blocksMax);
+  return { bytes, unreadableBlocks };
+}
+
+/** Writes the copy that is damaged again. If its blocks can't be written, the pool is as good as it was with the other one. */
+async function mendSuperblock(medium: BlockMedium, superblock: Superblock): Promise<void> {
+  try {
+    await medium.writeSuperblock(superblock);
+  } catch (error) {
+    if (!isMediumError(error)) throw error;
+  }
 }
 
 async function freshSuperblock({ device, path, format, fresh }: BlockMediumOptions): Promise<Superblock> {
@@ -87,6 +116,7 @@ class BlockMedium implements Medium {
   readonly segmentBytes: number;
   readonly recordBytesMax: number;
   superblock: Superblock;
+  unknownPlaces = 0;
   readonly #options: BlockMediumOptions;
   /** Segment id → slot. */
   readonly #slotOf = new Map<number, number>();
@@ -109,17 +139,22 @@ class BlockMedium implements Medium {
   }
 
   async #probe(slot: number): Promise<void> {
-    const header = await readAt(this.#options.device, this.#slotOffset(slot), segmentHeaderBytes);
-    const empty = header.every((byte) => byte === 0);
     const { device, checksum } = this.#options;
-    const place = {
-      read: (offset: number, length: number) => readAt(device, this.#slotOffset(slot) + offset, length),
-      endBytes: this.segmentBytes,
+    let left = unreadableBlocksMax;
+    const read = async (offset: number, length: number) => {
+      const { bytes, unreadableBlocks } = await readAtAround(device, this.#slotOffset(slot) + offset, length, left);
+      left -= unreadableBlocks;
+      return bytes;
     };
+    const header = await read(0, segmentHeaderBytes);
+    const empty = header.every((byte) => byte === 0);
+    const place = { read, endBytes: this.segmentBytes };
     const probe = new SegmentProbe(this.superblock.poolUuid, checksum);
     const segmentId = empty ? undefined : await probe.segmentId(place, header);
-    if (segmentId === undefined) this.#freeSlots.push(slot);
-    else this.#slotOf.set(segmentId, slot);
+    if (segmentId !== undefined) this.#slotOf.set(segmentId, slot);
+    // What can't be read may be somebody's chunk: such a slot is neither used nor free while the pool is open.
+    else if (left === unreadableBlocksMax) this.#freeSlots.push(slot);
+    else this.unknownPlaces++;
   }
 
   #slotOffset(slot: number): number {

@@ -19,6 +19,8 @@ export interface Medium {
 
   /** Replaces the older copy of the superblock. Durable on return. */
   writeSuperblock(superblock: Superblock): Promise<void>;
+  /** Places that could not be read well enough to say what segment lies there, if any. They are left alone. */
+  readonly unknownPlaces?: number;
   /** Ids of all segments, in rising order. */
   segments(): Promise<number[]>;
   /** Makes a segment that begins with `header`. Its name is durable on return; the header is with the first `sync`. */
