@@ -20,6 +20,7 @@ import { z } from "zod";
 import { codeSchema } from "../code/code.ts";
 import { placementRuleSchema } from "../crd/ec-volume.ts";
 import { actIdSchema, findingSchema } from "./acts.ts";
+import { deviceInfoSchema } from "./devices.ts";
 import { poolInfoSchema } from "./nodes.ts";
 import {
   countSchema,
@@ -80,6 +81,8 @@ export const nodeViewSchema = z.strictObject({
   clusterUrl: z.string(),
   adminUrl: z.string(),
   pools: z.array(poolInfoSchema),
+  /** Absent: the agent reports none, or has not spoken since the brain started. */
+  devices: z.array(deviceInfoSchema).optional(),
 });
 export type NodeView = z.infer<typeof nodeViewSchema>;
 export const nodesAnswerSchema = z.strictObject({ nodes: z.array(nodeViewSchema) });

@@ -101,8 +101,6 @@ export interface ReleaseAnswer {
 export interface HealthAnswer {
   device: LocalDevice;
   health: DeviceHealth;
-  /** Figures beyond the common ones, and commands that the device does not know. */
-  details: Readonly<Record<string, unknown>>;
 }
 
 export interface Effects {
