@@ -66,7 +66,8 @@ export const agentUsage = `couchestor agent --node-name NAME --brain URL --data-
   --node-name NAME          this node, as placement sees it (required)
   --brain URL               the brain's cluster listener (required)
   --data-dir DIR            where the agent keeps its own state (required; one agent at a time)
-  --pool NAME=PATH[,k=v…]   a directory or a block device for chunks; repeat for more
+  --pool NAME=PATH[,k=v…]   a directory or a block device for chunks, or device:ID for a claimed device (couchestor
+                            device list); repeat for more
   --label KEY=VALUE         of this node: zone, rack …; repeat for more
   --listen HOST:PORT        for the brain and other agents (127.0.0.1:0)
   --admin-listen HOST:PORT  for import and export (127.0.0.1:0)

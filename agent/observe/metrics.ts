@@ -2,6 +2,10 @@
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { createRegistry } from "@couchestor/common/observe/registry.ts";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { HealthMonitor } from "../devices/health/health-monitor.ts";
+import { addDeviceHealthMetrics } from "../devices/health/metrics.ts";
+import { addDeviceMetrics } from "../devices/metrics.ts";
+import type { DeviceMonitor } from "../devices/monitor.ts";
 import type { MemoryBudgets } from "../mover/byte-budget.ts";
 import type { PoolChunkStore } from "../store/chunk-store.ts";
 
@@ -10,6 +14,8 @@ export interface MetricsSources {
   codec: string;
   pools(): PoolInfo[];
   stores(): PoolChunkStore[];
+  /** Absent: this agent looks at no devices. */
+  devices?: { monitor: Pick<DeviceMonitor, "devices">; health: Pick<HealthMonitor, "all"> };
   acts(): { active: number; ends: ReadonlyMap<string, number> };
   reads(): { chunksRead: number; bytesRead: number; degradedStripes: number };
   memory(): MemoryBudgets;
@@ -49,6 +55,11 @@ export function agentMetrics(sources: MetricsSources): AgentMetrics {
   });
   addPoolGauges(registers, sources);
   addActGauges(registers, sources);
+  const { devices } = sources;
+  if (devices !== undefined) {
+    addDeviceMetrics(registers, () => devices.monitor.devices());
+    addDeviceHealthMetrics(registers, () => devices.health.all());
+  }
   return {
     registry,
     request: ({ listener, method, path, status }, seconds) =>

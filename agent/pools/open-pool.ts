@@ -25,7 +25,16 @@ export interface OpenPoolParts {
     isZoned(path: string): Promise<boolean>;
     open(path: string): Promise<ZonedDevice>;
   };
+  /** Finds the claimed device of a pool, whose path is `device:ID`. */
+  claimedDevice?(wanted: {
+    path: string;
+    poolName: string;
+    nodeName: string;
+  }): Promise<{ path: string; poolUuid: string }>;
 }
+
+/** How the path of a pool names a claimed device by its id. */
+export const devicePrefix = "device:";
 
 /** A block device whose reads may come short at its end. */
 export interface DirectDevice {
@@ -43,14 +52,23 @@ export type PoolOpener = (spec: PoolSpec, mayCreate: boolean) => Promise<PoolChu
 
 export function poolOpener(parts: OpenPoolParts): PoolOpener {
   return async (spec, mayCreate) => {
-    const medium = await mediumOf(spec, mayCreate, parts);
+    const claimed = spec.path.startsWith(devicePrefix) ? await claimedFor(spec, parts) : undefined;
+    const medium = await mediumOf(claimed === undefined ? spec : { ...spec, path: claimed.path }, mayCreate, parts);
     const log = {
       info: (message: string, data: Record<string, unknown>) => parts.log.info(data, message),
       warn: (message: string, data: Record<string, unknown>) => parts.log.warn(data, message),
     };
     const { poolName, labels } = spec;
-    return await openChunkStore({ ...parts, medium, poolName, labels, log });
+    const store = await openChunkStore({ ...parts, medium, poolName, labels, log });
+    if (claimed === undefined || claimed.poolUuid === store.poolUuid) return store;
+    await store.close();
+    throw new AppError("Unavailable", `pool ${poolName}: ${claimed.path} became another device while it was opened`);
   };
+}
+
+async function claimedFor({ path, poolName }: PoolSpec, { claimedDevice, nodeName }: OpenPoolParts) {
+  if (claimedDevice !== undefined) return await claimedDevice({ path, poolName, nodeName });
+  throw new AppError("FailedPrecondition", `pool ${poolName}: this agent can't look for devices`);
 }
 
 async function mediumOf(
