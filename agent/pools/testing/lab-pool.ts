@@ -48,7 +48,10 @@ export async function labPool(path: string): Promise<LabPool> {
     if (first === undefined) throw new Error("the registry lost its pool");
     return first;
   };
-  if (info().state !== "Online") throw new Error(`the pool did not open: ${info().reason}`);
+  if (info().state !== "Online") {
+    await registry.close();
+    throw new Error(`the pool did not open: ${info().reason}`);
+  }
   const { poolUuid } = info();
   const store = () => registry.get(poolUuid);
   return {
