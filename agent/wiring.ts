@@ -15,6 +15,7 @@ import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
 import { fadviseDontNeed, flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
 import type { AgentConfig } from "./config.ts";
 import { reportedDevices } from "./devices/device-info.ts";
+import { IoErrorCounts } from "./devices/health/io-errors.ts";
 import { brainClient } from "./heartbeat/brain-client.ts";
 import { HeartbeatLoop } from "./heartbeat/heartbeat.ts";
 import { adminApp } from "./http/admin-app.ts";
@@ -78,7 +79,8 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   };
   for (const one of Object.values(tls)) await one.look();
 
-  const pools = await openPools(config, { ...parts, fileSystem, checksum }, shutdown);
+  const ioErrors = new IoErrorCounts();
+  const pools = await openPools(config, { ...parts, fileSystem, checksum, ioErrors }, shutdown);
   const brain = brainClient(config.brainUrl, () => tls.peers.material);
   const memory = memoryBudgets(config.memoryBudgetBytes);
   const peers = new NodePeers({ nodeName, pools, checksum, clock, tls: () => tls.peers.material });
@@ -88,7 +90,7 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   const reader = new StripeReader(mover, { maps, budget: memory.moving, finder });
   const acts = new ActRunner({ ...mover, budget: memory.moving, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
-  const devices = startDevices({ ...parts, ...inspectParts(checksum) }, pools, shutdown);
+  const devices = startDevices({ ...parts, ...inspectParts(checksum), ioErrors }, pools, shutdown);
   const core: Core = { config, parts, shutdown, tls, pools, devices, brain, memory, maps, reader, acts, about };
 
   const heartbeat = heartbeatOf(core, () => ({

@@ -4,6 +4,7 @@ import type { ShutdownGroup } from "@couchestor/common/runtime/shutdown.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { systemDeviceNodes } from "../devices/device-nodes-adapter.ts";
 import { HealthMonitor } from "../devices/health/health-monitor.ts";
+import type { IoErrorCounts } from "../devices/health/io-errors.ts";
 import type { InspectParts } from "../devices/inspect.ts";
 import { DeviceMonitor } from "../devices/monitor.ts";
 import { WorkerSmartReader } from "../devices/smart/worker-reader.ts";
@@ -23,13 +24,14 @@ export function inspectParts(checksum: Checksum): InspectParts {
 
 /** Starts looking, in the background: an agent is ready whatever its disks do. Stops with the agent. */
 export function startDevices(
-  parts: InspectParts & { clock: Clock; log: Log },
+  parts: InspectParts & { clock: Clock; log: Log; ioErrors: IoErrorCounts },
   pools: PoolRegistry,
   shutdown: ShutdownGroup,
 ): NodeDevices {
   const { clock, log, tree } = parts;
   const reader = new WorkerSmartReader(clock);
-  const health = new HealthMonitor({ clock, log, reader, tree, pools: () => pools.infos() });
+  const ioErrors = (path: string) => parts.ioErrors.of(path);
+  const health = new HealthMonitor({ clock, log, reader, tree, pools: () => pools.infos(), ioErrors });
   const monitor = new DeviceMonitor(parts);
   monitor.onLook((devices) => health.observe(devices));
   monitor.start();

@@ -9,6 +9,7 @@ import { openZonedFile } from "@couchestor/native-ffi/zoned/zoned-file.ts";
 import { isZonedDevice } from "@couchestor/native-ffi/zoned/zoned-limits.ts";
 import type { AgentConfig } from "../config.ts";
 import { claimedDevice } from "../devices/claimed-device.ts";
+import type { IoErrorCounts } from "../devices/health/io-errors.ts";
 import { PoolIdentities } from "../pools/identities.ts";
 import { poolOpener } from "../pools/open-pool.ts";
 import { PoolRegistry } from "../pools/pool-registry.ts";
@@ -21,13 +22,13 @@ export interface OpenPoolsParts {
   log: Log;
   fileSystem: FileSystem;
   checksum: Checksum;
+  /** Takes note of what fails on devices. */
+  ioErrors: IoErrorCounts;
 }
 
 const poolsLookEveryMs = 1_000;
 /** A pool that takes longer to open (a big one without a snapshot, a disk that hangs) is awaited in the background. */
 const poolsOpenWaitMs = 30_000;
-
-const zoned = { isZoned: isZonedDevice, open: openZonedFile };
 
 /** Opens them. A pool that fails is tried again in the background, and keeps nothing else from starting. */
 export async function openPools(
@@ -35,7 +36,7 @@ export async function openPools(
   parts: OpenPoolsParts,
   shutdown: ShutdownGroup,
 ): Promise<PoolRegistry> {
-  const { clock, log } = parts;
+  const { clock, log, ioErrors } = parts;
   const identities = new PoolIdentities(config.dataDir);
   await identities.load();
   const look = inspectParts(parts.checksum);
@@ -43,8 +44,8 @@ export async function openPools(
   const open = poolOpener({
     ...parts,
     nodeName: config.nodeName,
-    openDevice: openDirectFile,
-    zoned,
+    openDevice: async (path) => ioErrors.counting(path, await openDirectFile(path)),
+    zoned: { isZoned: isZonedDevice, open: async (path) => ioErrors.counting(path, await openZonedFile(path)) },
     claimedDevice: claimed,
   });
   const pools = new PoolRegistry({ nodeName: config.nodeName, specs: config.pools, open, identities, clock, log });

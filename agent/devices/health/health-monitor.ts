@@ -21,8 +21,8 @@ export interface HealthParts {
   readonly tree: Pick<SysTree, "read">;
   /** The node's open pools. */
   pools(): readonly PoolInfo[];
-  /** Reads and writes of a pool that have failed since it was opened; undefined if that is not counted. */
-  ioErrors?(poolUuid: string): number | undefined;
+  /** Operations of ours that have failed on the device at a path; undefined for one that none of our pools is on. */
+  ioErrors?(path: string): number | undefined;
 }
 
 export interface HealthOptions {
@@ -163,11 +163,11 @@ export class HealthMonitor {
     const sampled = new Set(samples.map(({ id }) => id));
     const open = new Map(pools.call(this.#parts).map((pool) => [pool.poolUuid, pool]));
     for (const watched of there) {
-      const { id, label } = watched.device;
+      const { id, label, path } = watched.device;
       watched.slow(slow.get(id), idle.has(id) || !sampled.has(id), nowMs);
       const poolUuid = label?.poolUuid;
       if (poolUuid === undefined) continue;
-      watched.pool(open.get(poolUuid), ioErrors?.call(this.#parts, poolUuid), nowMs);
+      watched.pool(open.get(poolUuid), ioErrors?.call(this.#parts, path), nowMs);
     }
     this.#tell();
   }
