@@ -61,6 +61,9 @@ export async function claim(parts: ClaimParts, device: Device, plan: ClaimPlan, 
 
 /** Runs `work` with the device's lock held, and says in words who has it if it can't be had. */
 export async function exclusively<T>(parts: ClaimParts, device: Device, work: () => Promise<T>): Promise<T> {
+  // Locking makes the file if it is missing: not in /dev.
+  const there = await parts.nodes.numberAt(device.path);
+  if (there === undefined) throw new AppError("Unavailable", `device ${device.id}: ${device.path} is gone`);
   const openers = await parts.openers(device);
   if (openers.length > 0) {
     throw new AppError(
