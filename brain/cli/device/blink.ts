@@ -1,7 +1,7 @@
 /** `couchestor device blink` */
 import { type Command, exitOk } from "../command.ts";
 import { UsageError } from "../parse.ts";
-import { deviceId, withLocalDevices } from "./local.ts";
+import { deviceId, onDevices } from "./local.ts";
 
 const forMsDefault = 30_000;
 const forMsMax = 3_600_000;
@@ -26,8 +26,10 @@ export const deviceBlink: Command = {
     if (forMs < 1 || forMs > forMsMax)
       throw new UsageError(`--for: got ${forMs} ms, allowed is 1ms to 1h`, deviceBlink);
     const options = { forMs, activity: args.flag("activity"), signal };
-    const { by } = await withLocalDevices(context, (devices) => devices.blink(args.argument("ID"), options));
-    output.result({ blinked: true, by }, () => output.line(`blinked ${by}`));
-    return exitOk;
+    return await onDevices(context, async (devices) => {
+      const { by } = await devices.blink(args.argument("ID"), options);
+      output.result({ blinked: true, by }, () => output.line(`blinked ${by}`));
+      return exitOk;
+    });
   },
 };

@@ -7,7 +7,7 @@ import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
 import { type ParsedArguments, UsageError } from "../parse.ts";
 import { confirmId, confirmOptions } from "./confirm.ts";
-import { deviceId, withLocalDevices } from "./local.ts";
+import { deviceId, onDevices } from "./local.ts";
 
 export const deviceClaim: Command = {
   path: ["device", "claim"],
@@ -52,7 +52,7 @@ export const deviceClaim: Command = {
     const { output, signal } = context;
     const order = await orderOf(context, args);
     const id = args.argument("ID");
-    return await withLocalDevices(context, async (devices) => {
+    return await onDevices(context, async (devices) => {
       const plan = await devices.claim(id, order, { dryRun: true, signal });
       if (args.flag("dry-run") || plan.action === "none") {
         const dryRun = args.flag("dry-run");

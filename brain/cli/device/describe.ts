@@ -2,7 +2,7 @@
 import type { LocalDevice } from "@couchestor/common/api/local-devices.ts";
 import { type Command, exitOk } from "../command.ts";
 import { sizeText } from "../text.ts";
-import { deviceId, healthText, mediaText, withLocalDevices } from "./local.ts";
+import { deviceId, healthText, mediaText, onDevices } from "./local.ts";
 
 export const deviceDescribe: Command = {
   path: ["device", "describe"],
@@ -12,16 +12,18 @@ export const deviceDescribe: Command = {
   examples: [{ command: "couchestor device describe wwn-0x5000c500a1b2c3d4", text: "one disk" }],
   async run(context, args) {
     const { output } = context;
-    const { device, health } = await withLocalDevices(context, (devices) => devices.health(args.argument("ID")));
-    output.result({ device: { ...device, health } }, () => {
-      for (const [name, value] of rows(device)) output.line(`${name.padEnd(12)} ${value}`);
-      output.line(`${"health".padEnd(12)} ${[healthText(output, device), ...health.reasons].join("; ")}`);
-      if (device.inUse.length === 0)
-        output.line(`${"state".padEnd(12)} free: couchestor device claim ${device.id} --pool NAME`);
-      for (const { kind, detail } of device.inUse) output.line(`${"state".padEnd(12)} ${kind}: ${detail}`);
-      for (const problem of device.problems) output.line(`${"problem".padEnd(12)} ${problem}`);
+    return await onDevices(context, async (devices) => {
+      const { device, health } = await devices.health(args.argument("ID"));
+      output.result({ device: { ...device, health } }, () => {
+        for (const [name, value] of rows(device)) output.line(`${name.padEnd(12)} ${value}`);
+        output.line(`${"health".padEnd(12)} ${[healthText(output, device), ...health.reasons].join("; ")}`);
+        if (device.inUse.length === 0)
+          output.line(`${"state".padEnd(12)} free: couchestor device claim ${device.id} --pool NAME`);
+        for (const { kind, detail } of device.inUse) output.line(`${"state".padEnd(12)} ${kind}: ${detail}`);
+        for (const problem of device.problems) output.line(`${"problem".padEnd(12)} ${problem}`);
+      });
+      return exitOk;
     });
-    return exitOk;
   },
 };
 

@@ -1,7 +1,7 @@
 /** `couchestor device health` */
 import type { DeviceHealth, DeviceInfo } from "@couchestor/common/api/devices.ts";
 import { type Command, type CommandContext, exitFailed, exitOk } from "../command.ts";
-import { deviceId, healthText, withLocalDevices } from "./local.ts";
+import { deviceId, healthText, onDevices } from "./local.ts";
 
 export const deviceHealth: Command = {
   path: ["device", "health"],
@@ -17,13 +17,13 @@ export const deviceHealth: Command = {
   ],
   async run(context, args) {
     const id = args.optionalArgument("ID");
-    const devices = await withLocalDevices(context, async (local) =>
-      id === undefined ? (await local.list()).devices : [(await local.health(id)).device],
-    );
-    const shown = devices.map(({ id: device, path, model, health }) => ({ device, path, model, health }));
-    context.output.result({ devices: shown }, () => show(context, devices));
-    const isBad = devices.some(({ health }) => health?.state === "Failing" || health?.state === "Gone");
-    return isBad ? exitFailed : exitOk;
+    return await onDevices(context, async (local) => {
+      const devices = id === undefined ? (await local.list()).devices : [(await local.health(id)).device];
+      const shown = devices.map(({ id: device, path, model, health }) => ({ device, path, model, health }));
+      context.output.result({ devices: shown }, () => show(context, devices));
+      const isBad = devices.some(({ health }) => health?.state === "Failing" || health?.state === "Gone");
+      return isBad ? exitFailed : exitOk;
+    });
   },
 };
 

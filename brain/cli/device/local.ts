@@ -2,7 +2,7 @@
 import type { DeviceInfo } from "@couchestor/common/api/devices.ts";
 import type { LocalDevices } from "@couchestor/common/api/local-devices.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import type { ArgumentSpec, CommandContext } from "../command.ts";
+import { type ArgumentSpec, type CommandContext, exitUsage } from "../command.ts";
 import type { Output } from "../output.ts";
 
 export const deviceId: ArgumentSpec = {
@@ -10,6 +10,23 @@ export const deviceId: ArgumentSpec = {
   help: "the device's id, as `device list` shows it; or a name from /dev/disk/by-id; or pool-UUID for a claimed one",
   required: true,
 };
+
+/** Errors by which nothing was done because it must not be: exit code 2. */
+const refusals: ReadonlySet<string> = new Set(["FailedPrecondition", "WrongCluster", "Conflict", "NotFound"]);
+
+/** Runs a verb with the devices of this machine. What is refused is told, and ends with exit code 2. */
+export async function onDevices(
+  context: CommandContext,
+  use: (devices: LocalDevices) => Promise<number>,
+): Promise<number> {
+  try {
+    return await withLocalDevices(context, use);
+  } catch (error) {
+    if (!(error instanceof AppError) || !refusals.has(error.code)) throw error;
+    context.output.failure(error);
+    return exitUsage;
+  }
+}
 
 /** Runs `use` with the devices of this machine. */
 export async function withLocalDevices<T>(

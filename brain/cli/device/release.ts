@@ -2,7 +2,7 @@
 import { type Command, exitOk } from "../command.ts";
 import { countText } from "../text.ts";
 import { confirmId, confirmOptions } from "./confirm.ts";
-import { deviceId, withLocalDevices } from "./local.ts";
+import { deviceId, onDevices } from "./local.ts";
 
 export const deviceRelease: Command = {
   path: ["device", "release"],
@@ -23,7 +23,7 @@ export const deviceRelease: Command = {
     const { output, signal } = context;
     const id = args.argument("ID");
     const destroyData = args.flag("destroy-data");
-    return await withLocalDevices(context, async (devices) => {
+    return await onDevices(context, async (devices) => {
       const seen = await devices.release(id, destroyData, { dryRun: true, signal });
       const holds = seen.segments === 0 ? "no chunks" : `${countText(seen.segments, "segment")} of chunks`;
       const what = `pool ${seen.label.poolName} on ${seen.device.id} (${seen.device.path}), which holds ${holds}`;
