@@ -1,6 +1,11 @@
 /** Writes StorageNode objects behind the live view: the newest state of a node wins, one write at a time, tried again after a failure. */
 import { apiVersion } from "@couchestor/common/crd/object.ts";
-import { type StorageNode, type StorageNodeStatus, storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
+import {
+  deviceBrief,
+  type StorageNode,
+  type StorageNodeStatus,
+  storageNodeKind,
+} from "@couchestor/common/crd/storage-node.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { BrainContext } from "../ports.ts";
@@ -118,5 +123,6 @@ function statusOf(node: LiveNode): StorageNodeStatus | undefined {
     adminUrl: beat.adminUrl,
     codec: beat.codec,
     pools: beat.pools,
+    ...(beat.devices === undefined ? {} : { devices: beat.devices.map(deviceBrief) }),
   };
 }
