@@ -14,6 +14,8 @@ import { type FailingPool, failingPools } from "./failing-pools.ts";
 export interface EvacuationOptions {
   /** The share of pools on failing devices above which nothing is moved: 0 … 1. */
   failingShareMax: number;
+  /** Devices that begin to fail within this time fail at once; a day unless told otherwise. */
+  togetherMs?: number;
 }
 
 export interface EvacuationLimits extends EvacuationOptions {
@@ -28,6 +30,7 @@ export interface EvacuationLimits extends EvacuationOptions {
 const backoffMsMin = 1_000;
 const backoffMsMax = 60_000;
 const replanMs = 1_000;
+const togetherMsDefault = 24 * 3_600_000;
 const blockedShownMax = 256;
 
 interface Held {
@@ -126,22 +129,29 @@ export class EvacuationController {
   #replan(now: number): void {
     const { catalogue, standings, inventory, context } = this.#services;
     const before = this.#failing;
-    this.#failing = failingPools(inventory.nodes(), before);
+    this.#failing = failingPools(inventory.nodes(), before, now);
+    this.#plan = planEvacuation(catalogue.runs.all(), new Set(this.#failing.keys()), (pool) =>
+      standings.standing(pool),
+    );
     const total = [...inventory.nodes()].reduce((sum, node) => sum + poolsOf(node).length, 0);
-    const brake = evacuationBrake([...this.#failing.values()], total, this.#limits.failingShareMax);
+    const recent = [...this.#failing.values()].filter((pool) => !this.#isPast(pool, now));
+    const brake = evacuationBrake(recent, total, this.#limits.failingShareMax);
     if (brake !== undefined && this.#brake === undefined)
       context.log.warn({ failing: this.#failing.size, total }, brake);
     this.#brake = brake;
     // Under the brake the verdicts are not believed, so the pools stay as good as any for new data.
     inventory.setLeaving(brake === undefined ? new Set(this.#failing.keys()) : new Set());
-    this.#plan = planEvacuation(catalogue.runs.all(), new Set(this.#failing.keys()), (pool) =>
-      standings.standing(pool),
-    );
     const queued = new Set(this.#plan.queue.map(({ name }) => name));
     for (const name of this.#held.keys()) if (!queued.has(name)) this.#held.delete(name);
     // With very many runs planning takes a while: a tenth of the time at most.
     this.#planDueMs = now + Math.max(replanMs, 10 * (context.clock.monotonicMs() - now));
     this.#tell(before);
+  }
+
+  /** Long emptied and not yet replaced: a failure of its own, which must not hold back the next one. */
+  #isPast({ poolUuid, sinceMs }: FailingPool, now: number): boolean {
+    const { togetherMs = togetherMsDefault } = this.#limits;
+    return now - sinceMs >= togetherMs && (this.#plan.runsOn.get(poolUuid) ?? 0) === 0;
   }
 
   /** Logs what has changed, and has the StorageNodes of those pools written again. */

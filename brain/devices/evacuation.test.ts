@@ -80,6 +80,23 @@ describe("evacuation", () => {
     expect(evacuation.status().heldBack).toBeUndefined();
   });
 
+  test("a pool emptied long ago, whose device was never replaced, does not hold back the next one", async () => {
+    t = await TestBrain.start({ brain: { evacuation: { failingShareMax: 0.2, togetherMs: 10_000 } } });
+    await t.importVolume("v1", 2);
+    const emptied: string[] = [];
+    for (let failed = 0; failed < 3; failed++) {
+      const pool = poolOf(0);
+      pool.health = failing;
+      emptied.push(pool.poolUuid);
+      await t.until(() => !poolsUsed().has(pool.poolUuid), "the evacuation");
+      await t.pass(11_000);
+    }
+    expect(t.brain.evacuation.status()).toMatchObject({ queued: 0, running: 0 });
+    expect(t.brain.evacuation.evacuations().map(({ pool, phase }) => [pool.poolUuid, phase])).toEqual(
+      expect.arrayContaining(emptied.map((uuid) => [uuid, "emptied"])),
+    );
+  });
+
   test("a bad firmware that reports all devices as failing does not stop imports", async () => {
     t = await TestBrain.start();
     setAll(failing);

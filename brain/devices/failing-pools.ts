@@ -12,6 +12,8 @@ export interface FailingPool {
   readonly model: string | undefined;
   readonly firmware: string | undefined;
   readonly reasons: readonly string[];
+  /** Since when this brain has known it, on the monotonic clock. */
+  readonly sinceMs: number;
 }
 
 /** The devices that a node reports; none of a node that has not spoken since the brain started. */
@@ -26,6 +28,7 @@ export function devicesOf(node: LiveNode): readonly DeviceInfo[] {
 export function failingPools(
   nodes: Iterable<LiveNode>,
   before: ReadonlyMap<string, FailingPool>,
+  nowMs: number,
 ): Map<string, FailingPool> {
   const failing = new Map<string, FailingPool>();
   for (const node of nodes) {
@@ -46,6 +49,7 @@ export function failingPools(
         model: device.model,
         firmware: device.firmware,
         reasons: isFailing ? (device.health?.reasons ?? []) : (known?.reasons ?? []),
+        sinceMs: known?.sinceMs ?? nowMs,
       });
     }
   }
