@@ -90,7 +90,7 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   const reader = new StripeReader(mover, { maps, budget: memory.moving, finder });
   const acts = new ActRunner({ ...mover, budget: memory.moving, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
-  const devices = startDevices({ ...parts, ...inspectParts(checksum), ioErrors }, pools, shutdown);
+  const devices = startDevices({ ...parts, ...inspectParts(checksum), ioErrors, specs: config.pools }, pools, shutdown);
   const core: Core = { config, parts, shutdown, tls, pools, devices, brain, memory, maps, reader, acts, about };
 
   const heartbeat = heartbeatOf(core, () => ({
@@ -146,7 +146,7 @@ function heartbeatOf(core: Core, urls: () => Pick<Heartbeat, "clusterUrl" | "adm
       ...urls(),
       labels: config.labels,
       codec,
-      pools: pools.infos(),
+      pools: devices.health.withDevices(pools.infos()),
       devices: reportedDevices(devices.health.all()),
       acts: acts.progress(),
     }),

@@ -5,11 +5,13 @@ import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { systemDeviceNodes } from "../devices/device-nodes-adapter.ts";
 import { HealthMonitor } from "../devices/health/health-monitor.ts";
 import type { IoErrorCounts } from "../devices/health/io-errors.ts";
+import { PoolDevices } from "../devices/health/pool-devices.ts";
 import type { InspectParts } from "../devices/inspect.ts";
 import { DeviceMonitor } from "../devices/monitor.ts";
 import { WorkerSmartReader } from "../devices/smart/worker-reader.ts";
 import { systemTree } from "../devices/sys-tree.ts";
 import type { PoolRegistry } from "../pools/pool-registry.ts";
+import type { PoolSpec } from "../pools/pool-spec.ts";
 import type { Log } from "../ports.ts";
 
 export interface NodeDevices {
@@ -24,14 +26,15 @@ export function inspectParts(checksum: Checksum): InspectParts {
 
 /** Starts looking, in the background: an agent is ready whatever its disks do. Stops with the agent. */
 export function startDevices(
-  parts: InspectParts & { clock: Clock; log: Log; ioErrors: IoErrorCounts },
+  parts: InspectParts & { clock: Clock; log: Log; ioErrors: IoErrorCounts; specs: readonly PoolSpec[] },
   pools: PoolRegistry,
   shutdown: ShutdownGroup,
 ): NodeDevices {
   const { clock, log, tree } = parts;
   const reader = new WorkerSmartReader(clock);
   const ioErrors = (path: string) => parts.ioErrors.of(path);
-  const health = new HealthMonitor({ clock, log, reader, tree, pools: () => pools.infos(), ioErrors });
+  const poolDevices = new PoolDevices(tree, parts.specs);
+  const health = new HealthMonitor({ clock, log, reader, tree, pools: () => pools.infos(), ioErrors, poolDevices });
   const monitor = new DeviceMonitor(parts);
   monitor.onLook((devices) => health.observe(devices));
   monitor.start();

@@ -33,10 +33,10 @@ export function failingPools(
   const failing = new Map<string, FailingPool>();
   for (const node of nodes) {
     if (node.state !== "Online") continue;
-    const pools = new Map(poolsOf(node).map((pool) => [pool.poolUuid, pool]));
-    for (const device of devicesOf(node)) {
-      const pool = pools.get(device.label?.poolUuid ?? "");
-      if (pool === undefined || pool.state === "Failed") continue;
+    const devices = devicesOf(node);
+    for (const pool of poolsOf(node)) {
+      const device = devices.find(({ id, label }) => id === pool.deviceId || label?.poolUuid === pool.poolUuid);
+      if (device === undefined || pool.state === "Failed") continue;
       const known = before.get(pool.poolUuid);
       const isFailing = device.health?.state === "Failing";
       if (!isFailing && !(known && isUnknown(device.health))) continue;

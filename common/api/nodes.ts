@@ -27,6 +27,8 @@ export const poolInfoSchema = z.strictObject({
   /** Bytes of live chunks, headers included. */
   liveBytes: countSchema,
   chunkCount: countSchema,
+  /** The one device that all of its data lies on, by its id; absent: not known, or more than one. */
+  deviceId: z.string().max(256).optional().describe("The one device that all of its data lies on."),
 });
 export type PoolInfo = z.infer<typeof poolInfoSchema>;
 

@@ -75,7 +75,7 @@ class Scene implements SmartReader {
       reader: this,
       tree: { read },
       pools: () => this.pools,
-      ioErrors: () => this.ioErrors,
+      ioErrors: (path) => (path === "/dev/nvme0n1" ? this.ioErrors : undefined),
     });
   }
 

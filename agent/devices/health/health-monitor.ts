@@ -12,6 +12,7 @@ import { SmartReadError, type SmartReader, type SmartTarget } from "../smart/sma
 import { type IoStat, parseIoStat } from "./io-stat.ts";
 import { slowDevices } from "./latency.ts";
 import { type HealthLimits, healthLimits } from "./limits.ts";
+import type { PoolDevices } from "./pool-devices.ts";
 import { targetOf, WatchedDevice } from "./watched-device.ts";
 
 export interface HealthParts {
@@ -23,6 +24,8 @@ export interface HealthParts {
   pools(): readonly PoolInfo[];
   /** Operations of ours that have failed on the device at a path; undefined for one that none of our pools is on. */
   ioErrors?(path: string): number | undefined;
+  /** The disks under pools that are no devices themselves. */
+  readonly poolDevices?: Pick<PoolDevices, "look" | "diskOf">;
 }
 
 export interface HealthOptions {
@@ -83,6 +86,14 @@ export class HealthMonitor {
   /** Every device that is there, or was lately. */
   all(): WatchedHealth[] {
     return [...this.#watched.values()].map((watched) => ({ device: watched.device, health: watched.health() }));
+  }
+
+  /** The pools, each with the device that all of its data lies on, where that is known. */
+  withDevices(pools: readonly PoolInfo[]): PoolInfo[] {
+    return pools.map((pool) => {
+      const deviceId = [...this.#watched.values()].find((watched) => this.#carries(watched, pool))?.device.id;
+      return deviceId === undefined ? pool : { ...pool, deviceId };
+    });
   }
 
   start(): void {
@@ -153,21 +164,27 @@ export class HealthMonitor {
     }
   }
 
+  #carries({ device }: WatchedDevice, { poolUuid, poolName }: PoolInfo): boolean {
+    if (device.label !== undefined) return device.label.poolUuid === poolUuid;
+    return this.#parts.poolDevices?.diskOf(poolName) === device.name;
+  }
+
   async #lookAtIo(): Promise<void> {
-    const { clock, pools, ioErrors } = this.#parts;
+    const { clock, ioErrors } = this.#parts;
+    await this.#parts.poolDevices?.look();
     const there = [...this.#watched.values()].filter(({ goneSinceMs }) => goneSinceMs === undefined);
     const stats = await Promise.all(there.map(({ device }) => this.#stat(device.name)));
     const nowMs = clock.monotonicMs();
     const samples = there.flatMap((watched, i) => watched.io(stats[i], nowMs) ?? []);
     const { slow, idle } = slowDevices(samples);
     const sampled = new Set(samples.map(({ id }) => id));
-    const open = new Map(pools.call(this.#parts).map((pool) => [pool.poolUuid, pool]));
+    const pools = this.#parts.pools();
     for (const watched of there) {
-      const { id, label, path } = watched.device;
+      const { id, path } = watched.device;
       watched.slow(slow.get(id), idle.has(id) || !sampled.has(id), nowMs);
-      const poolUuid = label?.poolUuid;
-      if (poolUuid === undefined) continue;
-      watched.pool(open.get(poolUuid), ioErrors?.call(this.#parts, path), nowMs);
+      const here = pools.filter((pool) => this.#carries(watched, pool));
+      const worst = here.find(({ state }) => state === "ReadOnly" || state === "Failed") ?? here[0];
+      watched.pool(worst, ioErrors?.call(this.#parts, path), nowMs);
     }
     this.#tell();
   }
