@@ -32,6 +32,7 @@ import { StripeReader } from "./mover/stripe-reader.ts";
 import { agentMetrics } from "./observe/metrics.ts";
 import type { PoolRegistry } from "./pools/pool-registry.ts";
 import type { BrainPort, Log } from "./ports.ts";
+import { DeviceLatencies } from "./store/io-latency.ts";
 import { takeDataDir } from "./take-data-dir.ts";
 import { inspectParts, type NodeDevices, startDevices } from "./wiring/devices.ts";
 import { openPools } from "./wiring/pools.ts";
@@ -80,7 +81,8 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   for (const one of Object.values(tls)) await one.look();
 
   const ioErrors = new IoErrorCounts();
-  const pools = await openPools(config, { ...parts, fileSystem, checksum, ioErrors }, shutdown);
+  const ioLatencies = new DeviceLatencies(clock);
+  const pools = await openPools(config, { ...parts, fileSystem, checksum, ioErrors, ioLatencies }, shutdown);
   const brain = brainClient(config.brainUrl, () => tls.peers.material);
   const memory = memoryBudgets(config.memoryBudgetBytes);
   const peers = new NodePeers({ nodeName, pools, checksum, clock, tls: () => tls.peers.material });
@@ -91,7 +93,21 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   const acts = new ActRunner({ ...mover, budget: memory.moving, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
   const devices = startDevices({ ...parts, ...inspectParts(checksum), ioErrors, specs: config.pools }, pools, shutdown);
-  const core: Core = { config, parts, shutdown, tls, pools, devices, brain, memory, maps, reader, acts, about };
+  const core: Core = {
+    config,
+    parts,
+    shutdown,
+    tls,
+    pools,
+    devices,
+    ioLatencies,
+    brain,
+    memory,
+    maps,
+    reader,
+    acts,
+    about,
+  };
 
   const heartbeat = heartbeatOf(core, () => ({
     clusterUrl: advertised(listeners.cluster, config.advertiseHost),
@@ -122,6 +138,7 @@ interface Core {
   tls: Record<"cluster" | "admin" | "peers", WatchedTls>;
   pools: PoolRegistry;
   devices: NodeDevices;
+  ioLatencies: DeviceLatencies;
   brain: BrainPort;
   memory: MemoryBudgets;
   maps: MapCache;
@@ -163,6 +180,7 @@ function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "he
     pools: () => pools.infos(),
     stores: () => pools.stores(),
     devices: core.devices,
+    ioLatencies: () => core.ioLatencies.all(),
     acts: () => acts,
     reads: () => reader.counts,
     memory: () => memory,

@@ -60,8 +60,13 @@ function parse(argv: readonly string[]) {
 }
 
 async function collect(): Promise<Bench[]> {
-  const [ec, chunk, cluster] = await Promise.all([import("./ec.ts"), import("./chunk.ts"), import("./cluster.ts")]);
-  return [...ec.ecBenches, ...chunk.chunkBenches, ...cluster.clusterBenches];
+  const [ec, chunk, io, cluster] = await Promise.all([
+    import("./ec.ts"),
+    import("./chunk.ts"),
+    import("./io.ts"),
+    import("./cluster.ts"),
+  ]);
+  return [...ec.ecBenches, ...chunk.chunkBenches, ...io.ioBenches, ...cluster.clusterBenches];
 }
 
 /** Whether a line's name is, or starts with, one of `names`; a trailing `*` is allowed. No names: every line. */

@@ -8,6 +8,8 @@ import { addDeviceMetrics } from "../devices/metrics.ts";
 import type { DeviceMonitor } from "../devices/monitor.ts";
 import type { MemoryBudgets } from "../mover/byte-budget.ts";
 import type { PoolChunkStore } from "../store/chunk-store.ts";
+import type { IoLatency } from "../store/io-latency.ts";
+import { addIoLatencyMetrics } from "./io-latency-metrics.ts";
 
 export interface MetricsSources {
   nodeName: string;
@@ -16,6 +18,8 @@ export interface MetricsSources {
   stores(): PoolChunkStore[];
   /** Absent: this agent looks at no devices. */
   devices?: { monitor: Pick<DeviceMonitor, "devices">; health: Pick<HealthMonitor, "all"> };
+  /** Of devices that pools have open. */
+  ioLatencies?: () => ReadonlyMap<string, IoLatency>;
   acts(): { active: number; ends: ReadonlyMap<string, number> };
   reads(): { chunksRead: number; bytesRead: number; degradedStripes: number };
   memory(): MemoryBudgets;
@@ -55,7 +59,9 @@ export function agentMetrics(sources: MetricsSources): AgentMetrics {
   });
   addPoolGauges(registers, sources);
   addActGauges(registers, sources);
-  const { devices } = sources;
+  const { devices, ioLatencies } = sources;
+  const deviceAt = (path: string) => devices?.monitor.devices().find((device) => device.path === path)?.id;
+  if (ioLatencies !== undefined) addIoLatencyMetrics(registers, { latencies: ioLatencies, deviceAt });
   if (devices !== undefined) {
     addDeviceMetrics(registers, () => devices.monitor.devices());
     addDeviceHealthMetrics(registers, () => devices.health.all());

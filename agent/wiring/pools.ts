@@ -14,6 +14,7 @@ import { PoolIdentities } from "../pools/identities.ts";
 import { poolOpener } from "../pools/open-pool.ts";
 import { PoolRegistry } from "../pools/pool-registry.ts";
 import type { Log } from "../ports.ts";
+import type { DeviceLatencies } from "../store/io-latency.ts";
 import { inspectParts } from "./devices.ts";
 
 export interface OpenPoolsParts {
@@ -24,6 +25,8 @@ export interface OpenPoolsParts {
   checksum: Checksum;
   /** Takes note of what fails on devices. */
   ioErrors: IoErrorCounts;
+  /** Takes note of how long devices take. */
+  ioLatencies: DeviceLatencies;
 }
 
 const poolsLookEveryMs = 1_000;
@@ -36,7 +39,7 @@ export async function openPools(
   parts: OpenPoolsParts,
   shutdown: ShutdownGroup,
 ): Promise<PoolRegistry> {
-  const { clock, log, ioErrors } = parts;
+  const { clock, log, ioErrors, ioLatencies } = parts;
   const identities = new PoolIdentities(config.dataDir);
   await identities.load();
   const look = inspectParts(parts.checksum);
@@ -44,8 +47,11 @@ export async function openPools(
   const open = poolOpener({
     ...parts,
     nodeName: config.nodeName,
-    openDevice: async (path) => ioErrors.counting(path, await openDirectFile(path)),
-    zoned: { isZoned: isZonedDevice, open: async (path) => ioErrors.counting(path, await openZonedFile(path)) },
+    openDevice: async (path) => ioErrors.counting(path, await openDirectFile(path, { latency: ioLatencies.of(path) })),
+    zoned: {
+      isZoned: isZonedDevice,
+      open: async (path) => ioErrors.counting(path, await openZonedFile(path, { latency: ioLatencies.of(path) })),
+    },
     claimedDevice: claimed,
   });
   const pools = new PoolRegistry({ nodeName: config.nodeName, specs: config.pools, open, identities, clock, log });

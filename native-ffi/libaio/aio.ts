@@ -80,7 +80,6 @@ export class AioQueue implements CompletionQueue {
   readonly #symbols: AioSymbols;
   readonly #latency: LatencyObserver | undefined;
   readonly #context: bigint;
-  readonly #eventFile: number;
   readonly #blocks: StructArray<keyof typeof iocbLayout.fields>;
   readonly #events: StructArray<keyof typeof ioEventLayout.fields>;
   readonly #submission: AddressArray;
@@ -105,8 +104,13 @@ export class AioQueue implements CompletionQueue {
     const result = this.#symbols.io_setup(depthMax, context);
     if (result < 0) throw errnoError(-result, "io_setup", `depth ${depthMax} (see /proc/sys/fs/aio-max-nr)`);
     this.#context = context[0] as bigint;
-    this.#eventFile = eventHub().eventFile;
     this.#blocks = new StructArray(iocbLayout, depthMax);
+    for (let slot = 0; slot < depthMax; slot++) {
+      // The same for every operation; the rest is zero.
+      this.#blocks.set(slot, "aio_data", slot);
+      this.#blocks.set(slot, "aio_flags", flagEventFile);
+      this.#blocks.set(slot, "aio_resfd", eventHub().eventFile);
+    }
     this.#events = new StructArray(ioEventLayout, depthMax);
     this.#submission = new AddressArray(depthMax);
     this.#slots = new Array(depthMax).fill(undefined);
@@ -190,16 +194,11 @@ export class AioQueue implements CompletionQueue {
   #fill(slot: number, operation: Operation): void {
     const blocks = this.#blocks;
     this.#slots[slot] = operation;
-    blocks.set(slot, "aio_data", slot);
-    blocks.set(slot, "aio_key", 0);
-    blocks.set(slot, "aio_rw_flags", 0);
     blocks.set(slot, "aio_lio_opcode", operation.opcode);
     blocks.set(slot, "aio_fildes", operation.fd);
     blocks.set(slot, "aio_buf", addressOf(operation.buffer));
     blocks.set(slot, "aio_nbytes", operation.buffer.length);
     blocks.set(slot, "aio_offset", operation.offset);
-    blocks.set(slot, "aio_flags", flagEventFile);
-    blocks.set(slot, "aio_resfd", this.#eventFile);
   }
 
   #submitFilled(filled: readonly number[]): void {

@@ -3,6 +3,7 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { errnoName } from "../core/errno.ts";
 import { addressOf, alignedBytes } from "../core/memory.ts";
 import { StructArray } from "../core/struct.ts";
+import type { LatencyObserver } from "../libaio/aio.ts";
 import { gather } from "../libaio/buffer-pool.ts";
 import { alignmentBytes, type DirectFile, isAligned, operationBytesMax } from "../libaio/direct-file.ts";
 import { blockDeviceGeometry } from "../libc/libc.ts";
@@ -16,6 +17,7 @@ export interface ZoneWriterParts {
   path: string;
   zoneBytes: number;
   limits: ZonedLimits;
+  latency: LatencyObserver | undefined;
 }
 
 export interface ZoneWriter {
@@ -55,7 +57,7 @@ const appendTimeoutMs = 60_000;
 
 /** By NVMe zone append. Undefined if the device is none of NVMe, or does not tell how long an append may be. */
 export async function zoneAppender(parts: ZoneWriterParts): Promise<ZoneWriter | undefined> {
-  const { file, thread, path, limits } = parts;
+  const { file, thread, path, limits, latency } = parts;
   // Returned as the result, not by the argument; anything else answers ENOTTY.
   const namespace = (await thread.run(file.fd, namespaceId, [new Uint8Array(8)])).result;
   if (namespace <= 0 || limits.appendBytesMax === undefined) return undefined;
@@ -71,12 +73,14 @@ export async function zoneAppender(parts: ZoneWriterParts): Promise<ZoneWriter |
       const piece = data.subarray(i * pieceBytesMax, (i + 1) * pieceBytesMax);
       return appendCommand(namespace, start / blockBytes, piece, blockBytes);
     });
+    const startMs = latency?.nowMs() ?? 0;
     const outcome = await thread.run(
       file.fd,
       ioCommand64,
       commands.map(({ bytes }) => bytes),
       [data],
     );
+    latency?.observe("write", latency.nowMs() - startMs);
     for (const [i, command] of commands.entries()) {
       const expected = (start + offset + i * pieceBytesMax) / blockBytes;
       if (i >= outcome.done) await file.checkPresent();

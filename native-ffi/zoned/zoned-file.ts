@@ -46,7 +46,14 @@ export async function openZonedFile(path: string, options: ZonedFileOptions = {}
     if (!first || !regular)
       throw new AppError("FailedPrecondition", `${path}: its zones differ in length, which can't be used`);
     const limits = zonedLimits(file.device ?? { major: -1, minor: -1 });
-    const parts: ZoneWriterParts = { file, thread, path, zoneBytes: first.lengthBytes, limits };
+    const parts: ZoneWriterParts = {
+      file,
+      thread,
+      path,
+      zoneBytes: first.lengthBytes,
+      limits,
+      latency: options.latency,
+    };
     const writer = await chooseWriter(parts, options.writeBy);
     return new ZonedFile(parts, zones.length, writer, limits.activeZonesMax);
   } catch (error) {
