@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { DeviceHealth } from "@couchestor/common/api/devices.ts";
 import { storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
+import { conditionEvents, conditionsOf } from "../operator/condition-events.ts";
 import type { FakePool } from "../sim/fake-fleet.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import { stripeViews } from "../volumes/views.ts";
@@ -41,6 +42,10 @@ describe("evacuation", () => {
     const { node } = t.fleet.pool(pool.poolUuid);
     expect(await conditionOf(node.name)).toMatchObject({ status: "True", reason: "DevicesHealthy" });
     pool.health = failing;
+    const events: string[] = [];
+    t.brain.services.inventory.onStored((after, before) =>
+      events.push(...conditionEvents(conditionsOf(before), conditionsOf(after)).map((e) => `${e.type} ${e.reason}`)),
+    );
     const states = new Set<string>();
     await t.until(() => {
       for (const state of t.states("v1")) states.add(state);
@@ -58,6 +63,7 @@ describe("evacuation", () => {
     expect(pool.chunks.size).toBe(0);
     pool.health = healthy;
     await t.until(async () => (await conditionOf(node.name))?.reason === "DevicesHealthy", "the condition");
+    expect(events).toEqual(["Warning DeviceFailing", "Warning DeviceEmptied", "Normal DevicesHealthy"]);
   });
 
   test("the brake: too many failing at once move nothing, say why, and still take data; when it is lifted they are emptied", async () => {

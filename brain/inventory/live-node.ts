@@ -57,6 +57,14 @@ function substance(h: Heartbeat): string {
     h.codec,
     Object.entries(h.labels).sort(),
     h.devices?.map(({ id, path, label, health }) => [id, path, label?.poolUuid, health?.state]),
-    h.pools.map((p) => [p.poolUuid, p.poolName, p.state, p.kind, p.clusterUuid, Object.entries(p.labels).sort()]),
+    h.pools.map((p) => [
+      p.poolUuid,
+      p.poolName,
+      p.state,
+      p.kind,
+      p.clusterUuid,
+      p.deviceId,
+      Object.entries(p.labels).sort(),
+    ]),
   ]);
 }
