@@ -204,8 +204,12 @@ class BlockMedium implements Medium {
     return count;
   }
 
-  write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
-    return this.#options.device.write(buffers, this.#offset("write", segmentId) + offset);
+  async write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    const end = buffers.reduce((sum, buffer) => sum + buffer.byteLength, offset);
+    // Behind the slot lies another segment.
+    if (end > this.segmentBytes)
+      throw new FileSystemError("EFBIG", `write up to ${end}`, `${this.#options.path} segment ${segmentId}`);
+    await this.#options.device.write(buffers, this.#offset("write", segmentId) + offset);
   }
 
   sync(): Promise<void> {
