@@ -25,6 +25,8 @@ export interface OpenPoolParts {
     isZoned(path: string): Promise<boolean>;
     open(path: string): Promise<ZonedDevice>;
   };
+  /** Namespaces driven past the kernel. Absent: there is no driver for them. */
+  userSpace?: UserSpaceMedia | undefined;
   /** Finds the claimed device of a pool, whose path is `device:ID`. */
   claimedDevice?(wanted: {
     path: string;
@@ -32,6 +34,15 @@ export interface OpenPoolParts {
     nodeName: string;
   }): Promise<{ path: string; poolUuid: string }>;
 }
+
+/**
+ * Opens the namespace that `path` names past the kernel, as what its kind asks for. `release` lets go of what opening it took, once the pool is open
+ * or has failed to.
+ */
+export type UserSpaceMedia = (path: string) => Promise<{ medium: MediumSpec; release(): Promise<void> }>;
+
+/** How the path of a pool names a namespace that the agent drives itself. */
+export const userSpacePrefix = "spdk:";
 
 /** How the path of a pool names a claimed device by its id. */
 export const devicePrefix = "device:";
@@ -52,18 +63,47 @@ export type PoolOpener = (spec: PoolSpec, mayCreate: boolean) => Promise<PoolChu
 
 export function poolOpener(parts: OpenPoolParts): PoolOpener {
   return async (spec, mayCreate) => {
+    if (spec.path.startsWith(userSpacePrefix)) return await openUserSpace(spec, parts);
     const claimed = spec.path.startsWith(devicePrefix) ? await claimedFor(spec, parts) : undefined;
     const medium = await mediumOf(claimed === undefined ? spec : { ...spec, path: claimed.path }, mayCreate, parts);
-    const log = {
-      info: (message: string, data: Record<string, unknown>) => parts.log.info(data, message),
-      warn: (message: string, data: Record<string, unknown>) => parts.log.warn(data, message),
-    };
-    const { poolName, labels } = spec;
-    const store = await openChunkStore({ ...parts, medium, poolName, labels, log });
+    const store = await openStore(spec, medium, parts);
     if (claimed === undefined || claimed.poolUuid === store.poolUuid) return store;
     await store.close();
-    throw new AppError("Unavailable", `pool ${poolName}: ${claimed.path} became another device while it was opened`);
+    throw new AppError(
+      "Unavailable",
+      `pool ${spec.poolName}: ${claimed.path} became another device while it was opened`,
+    );
   };
+}
+
+function openStore({ poolName, labels }: PoolSpec, medium: MediumSpec, parts: OpenPoolParts): Promise<PoolChunkStore> {
+  const log = {
+    info: (message: string, data: Record<string, unknown>) => parts.log.info(data, message),
+    warn: (message: string, data: Record<string, unknown>) => parts.log.warn(data, message),
+  };
+  return openChunkStore({ ...parts, medium, poolName, labels, log });
+}
+
+async function openUserSpace(spec: PoolSpec, parts: OpenPoolParts): Promise<PoolChunkStore> {
+  const { poolName, path } = spec;
+  if (parts.userSpace === undefined) {
+    throw new AppError(
+      "FailedPrecondition",
+      `pool ${poolName}: ${path} needs a driver in user space: give --io-engine spdk`,
+    );
+  }
+  try {
+    const { medium, release } = await parts.userSpace(path.slice(userSpacePrefix.length));
+    try {
+      return await openStore(spec, medium, parts);
+    } finally {
+      await release();
+    }
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new AppError("Unavailable", `pool ${poolName} at ${path}: ${why}`, { cause: error });
+  }
 }
 
 async function claimedFor({ path, poolName }: PoolSpec, { claimedDevice, nodeName }: OpenPoolParts) {

@@ -1,4 +1,5 @@
 /** The pools of this agent, wired: directories, block devices, zoned devices and claimed ones by id; opened at the start and kept open. */
+import { join } from "node:path";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
@@ -13,6 +14,7 @@ import type { IoErrorCounts } from "../devices/health/io-errors.ts";
 import { PoolIdentities } from "../pools/identities.ts";
 import { poolOpener } from "../pools/open-pool.ts";
 import { PoolRegistry } from "../pools/pool-registry.ts";
+import { spdkMedia } from "../pools/spdk-adapter.ts";
 import type { Log } from "../ports.ts";
 import type { DeviceLatencies } from "../store/io-latency.ts";
 import { inspectParts } from "./devices.ts";
@@ -53,6 +55,7 @@ export async function openPools(
       open: async (path) => ioErrors.counting(path, await openZonedFile(path, { latency: ioLatencies.of(path) })),
     },
     claimedDevice: claimed,
+    userSpace: userSpace(config, parts),
   });
   const pools = new PoolRegistry({ nodeName: config.nodeName, specs: config.pools, open, identities, clock, log });
   shutdown.add("pools", 30_000, () => pools.close());
@@ -69,4 +72,11 @@ export async function openPools(
     return maintaining;
   });
   return pools;
+}
+
+/** The driver in user space, where one is asked for. It is started with the agent, so that what is missing is told at once. */
+function userSpace(config: AgentConfig, { clock, fileSystem }: OpenPoolsParts) {
+  const { ioEngine: engine, ioEngineOptions: driverOptions, dataDir } = config;
+  if (engine === "libaio") return undefined;
+  return spdkMedia({ engine, driverOptions, lockFolder: join(dataDir, "namespaces"), clock, fileSystem });
 }
