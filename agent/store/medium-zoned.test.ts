@@ -261,3 +261,28 @@ test("after a write that fails nothing more is written until the pool is opened 
   for (const no of [1, 2]) await expectData(again, no, 1);
   await again.close();
 });
+
+test("blocks of a zone that can't be read cost the records in them; a zone of which nothing is known is not emptied", async () => {
+  const { fs, open } = await device();
+  const store = await open();
+  for (let no = 0; no < 8; no++) await store.put(chunkOf(no, { blocks: 3 }).image);
+  await store.close();
+  const unreadable = (call: SimCall) => (call.operation === "read" && call.path.endsWith("zone-2") ? "EIO" : undefined);
+  let reads = 0;
+  // The segment's header alone: its records say which segment it is.
+  fs.inject = (call) => (unreadable(call) !== undefined && reads++ < 2 ? "EIO" : undefined);
+  const without = await open();
+  fs.inject = undefined;
+  expect(reads).toBeGreaterThan(1);
+  for (let no = 0; no < 8; no++) await expectData(without, no, 3);
+  await without.close();
+  // All of it: its chunks are unknown, and nothing else takes its place.
+  fs.inject = unreadable;
+  const blind = await open();
+  for (let no = 20; no < 80; no++) await codeOf(blind.put(chunkOf(no, { blocks: 3 }).image));
+  await blind.close();
+  fs.inject = undefined;
+  const again = await open();
+  for (let no = 0; no < 8; no++) await expectData(again, no, 3);
+  await again.close();
+});

@@ -9,6 +9,7 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { segmentBytesMax } from "./chunk-index.ts";
 import type { Medium } from "./medium.ts";
+import { readAround } from "./read-around.ts";
 import { recordAlignBytes } from "./record-format.ts";
 import { segmentHeaderBytes } from "./segment-format.ts";
 import { SegmentProbe } from "./segment-probe.ts";
@@ -18,6 +19,8 @@ import { checkGeometry, firstDataZone, freshZonedSuperblock, superblockZones } f
 import { ZonedSuperblock } from "./zoned-superblock.ts";
 
 const zonesProbedAtOnce = 16;
+/** Of a zone. With more of them the device is failing as a whole, and the pool is not opened. */
+const unreadableBlocksMax = 32;
 
 export interface ZonedMediumOptions {
   device: ZonedDevice;
@@ -99,9 +102,14 @@ class ZonedMedium implements Medium {
     const { device, checksum } = this.#options;
     // A write that was cut short may leave the write pointer within a record.
     const endBytes = Math.floor(Math.min(writtenBytes, this.segmentBytes) / recordAlignBytes) * recordAlignBytes;
+    let left = unreadableBlocksMax;
     const read = async (offset: number, length: number): Promise<Uint8Array> => {
       const bytes = new Uint8Array(length);
-      await device.read(zone, bytes, offset);
+      const whole = async (into: Uint8Array, at: number) => {
+        await device.read(zone, into, at);
+        return into.byteLength;
+      };
+      left -= (await readAround(whole, bytes, offset, left)).unreadableBlocks;
       return bytes;
     };
     const probe = new SegmentProbe(this.superblock.poolUuid, checksum);
@@ -110,8 +118,8 @@ class ZonedMedium implements Medium {
     if (segmentId !== undefined) {
       this.#segments.set(segmentId, { zone, writtenBytes: endBytes });
       if (state === "active") this.#active.add(zone);
-    } else if (state !== "read-only") {
-      // A header that was torn when the machine stopped: nothing in it was ever answered.
+    } else if (state !== "read-only" && left === unreadableBlocksMax) {
+      // A header that was torn when the machine stopped: nothing in it was ever answered. What can't be read may be somebody's chunk, and stays.
       this.#free.push({ zone, dirty: true });
     }
   }
@@ -172,8 +180,12 @@ class ZonedMedium implements Medium {
 
   async write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
     const place = this.#zoneOf("write", segmentId);
+    const end = buffers.reduce((sum, buffer) => sum + buffer.byteLength, offset);
+    // What lies behind would not be read again.
+    if (end > this.segmentBytes)
+      throw new FileSystemError("EFBIG", `write up to ${end}`, `${this.#options.path} segment ${segmentId}`);
     await this.#options.device.write(place.zone, buffers, offset);
-    place.writtenBytes = buffers.reduce((sum, buffer) => sum + buffer.byteLength, offset);
+    place.writtenBytes = end;
   }
 
   sync(): Promise<void> {
