@@ -157,6 +157,15 @@ describe("claiming", () => {
     expect((await two.device("sda")).label?.nodeName).toBe("n2");
   });
 
+  test("somebody who only looks for a moment whether the disk is busy does not make a claim fail", async () => {
+    const { machine, disk } = machineWithDisk();
+    const device = await machine.device("sda");
+    machine.nodes.busy.add(disk);
+    machine.pause = async () => machine.nodes.busy.clear();
+    await claim(machine.parts(), device, planClaim(device, order(), poolUuid), { wipe: false });
+    expect((await machine.device("sda")).label?.poolUuid).toBe(poolUuid);
+  });
+
   test("a disk that keeps nothing of what it says it wrote is found out", async () => {
     const { machine, disk } = machineWithDisk();
     disk.forgetful = true;

@@ -10,7 +10,7 @@
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { type FileSystem, FileSystemError } from "@couchestor/common/runtime/file-system.ts";
-import { wholeReads } from "../pools/open-pool.ts";
+import { type DirectDevice, wholeReads } from "../pools/open-pool.ts";
 import type { Medium } from "../store/medium.ts";
 import { openBlockMedium } from "../store/medium-block.ts";
 import { openZonedMedium } from "../store/medium-zoned.ts";
@@ -44,7 +44,9 @@ export interface ClaimRun {
 }
 
 /** How long another machine that reaches the same disk has to show that it was claiming it too. */
-export const settleMs = 1_000;
+const settleMs = 1_000;
+const openAttemptsMax = 10;
+const openPauseMs = 100;
 
 /** Carries out a plan. Durable and read back on return. Throws `Conflict` when somebody else was faster, `FailedPrecondition`, or `Unavailable`. */
 export async function claim(parts: ClaimParts, device: Device, plan: ClaimPlan, run: ClaimRun): Promise<void> {
@@ -83,6 +85,19 @@ export async function exclusively<T>(parts: ClaimParts, device: Device, work: ()
   }
 }
 
+/** Opens exclusively. Agents and `device list` take a device for a moment to see whether it is in use: that moment is waited for. */
+export async function openPatiently<T>({ clock }: Pick<ClaimParts, "clock">, open: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await open();
+    } catch (error) {
+      const isBusy = error instanceof FileSystemError && error.code === "EBUSY";
+      if (!isBusy || attempt === openAttemptsMax) throw error;
+      await clock.sleep(openPauseMs);
+    }
+  }
+}
+
 function asAppError(device: Device, error: unknown): unknown {
   if (!(error instanceof FileSystemError)) return error;
   const { code } = error;
@@ -100,7 +115,7 @@ function asAppError(device: Device, error: unknown): unknown {
 }
 
 async function formatBlock(parts: ClaimParts, device: Device, plan: ClaimPlan, run: ClaimRun): Promise<void> {
-  const direct = await parts.nodes.openExclusive(device.path);
+  const direct = await openPatiently(parts, () => parts.nodes.openExclusive(device.path));
   let medium: Medium | undefined;
   try {
     if (direct.deviceNumber !== device.deviceNumber || direct.sizeBytes !== device.capacityBytes) throw changed(device);
@@ -128,7 +143,7 @@ async function formatBlock(parts: ClaimParts, device: Device, plan: ClaimPlan, r
 }
 
 async function formatZoned(parts: ClaimParts, device: Device, plan: ClaimPlan, run: ClaimRun): Promise<Medium> {
-  const zoned = await parts.openZoned(device.path);
+  const zoned = await openPatiently(parts, () => parts.openZoned(device.path));
   try {
     const fresh = () => superblockOf(plan, parts.clock);
     const { checksum } = parts;
@@ -147,7 +162,9 @@ async function relabel(parts: ClaimParts, device: Device, plan: ClaimPlan): Prom
     throw changed(device);
   };
   const { checksum } = parts;
-  const raw = kind === "zoned" ? await parts.openZoned(path) : await parts.nodes.openExclusive(path);
+  const raw = await openPatiently<ZonedDevice | DirectDevice>(parts, () =>
+    kind === "zoned" ? parts.openZoned(path) : parts.nodes.openExclusive(path),
+  );
   let medium: Medium | undefined;
   try {
     medium =
@@ -182,7 +199,7 @@ async function checkBack(parts: ClaimParts, device: Device, { label }: ClaimPlan
 }
 
 async function readDirect(parts: ClaimParts, device: Device) {
-  const direct = await parts.nodes.openExclusive(device.path);
+  const direct = await openPatiently(parts, () => parts.nodes.openExclusive(device.path));
   try {
     return await endsOf(wholeReads(device.path, direct), device.path);
   } finally {

@@ -41,7 +41,7 @@ async function find(parts: InspectParts, id: string, poolName: string): Promise<
     // By label means to look at every disk; by id at one.
     if (id.startsWith(poolPrefix)) return resolveDevice((await survey(parts)).devices, id);
     const device = resolveDevice((await discover(parts.tree)).devices, id);
-    return await inspect(parts, device, await readUsage(parts.tree));
+    return await inspect(parts, device, await readUsage(parts.tree), { asksWhetherBusy: false });
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== "NotFound") throw error;
     throw new AppError("Unavailable", `pool ${poolName}: ${error.message}. It is opened when it appears`, {

@@ -20,8 +20,16 @@ export interface InspectParts {
   checksum: Checksum;
 }
 
-/** The device with `inUse` and `label` filled in. Never throws: what can't be found out is a reason not to touch it. */
-export async function inspect(parts: InspectParts, device: Device, usage: Usage): Promise<Device> {
+/**
+ * The device with `inUse` and `label` filled in. Asking whether it is busy takes it for a moment, in which others that open it exclusively fail:
+ * who opens it next himself leaves that out. Never throws: what can't be found out is a reason not to touch it.
+ */
+export async function inspect(
+  parts: InspectParts,
+  device: Device,
+  usage: Usage,
+  { asksWhetherBusy = true } = {},
+): Promise<Device> {
   const { tree, nodes, checksum } = parts;
   const uses = [...device.inUse, ...(await usesOf(tree, device, usage))];
   const problems = [...device.problems];
@@ -35,11 +43,9 @@ export async function inspect(parts: InspectParts, device: Device, usage: Usage)
       found = labelOf(ends, device.zoned === "host-managed", checksum);
       const reason = labelReason(found);
       const isActive = uses.some(({ kind }) => kind === "active");
-      if (reason !== undefined) uses.push(await withOpener(nodes, device, reason));
-      else {
-        uses.push(...contentOf(ends));
-        if (!isActive && (await nodes.isBusy(device.path))) uses.push(busyReason(device));
-      }
+      const isBusy = asksWhetherBusy && !isActive && (await nodes.isBusy(device.path));
+      if (reason !== undefined) uses.push(isBusy ? opened(reason) : reason);
+      else uses.push(...contentOf(ends), ...(isBusy ? [busyReason(device)] : []));
     } catch (error) {
       uses.push(openFailure(device, error));
     }
@@ -110,9 +116,8 @@ function busyReason({ path }: Device): UseReason {
   return { kind: "active", what: "opened", detail: `another process has ${path} open exclusively` };
 }
 
-async function withOpener(nodes: DeviceNodes, device: Device, reason: UseReason): Promise<UseReason> {
-  const busy = await nodes.isBusy(device.path);
-  return { ...reason, detail: `${reason.detail}${busy ? ", in use by an agent" : ""}`.slice(0, 256) };
+function opened(reason: UseReason): UseReason {
+  return { ...reason, detail: `${reason.detail}, in use by an agent`.slice(0, 256) };
 }
 
 /** Why a device can't be opened or read, and what to do. */

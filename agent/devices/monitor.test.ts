@@ -10,6 +10,7 @@ function monitored(machine: Machine) {
   const told: string[] = [];
   const log = {
     ...silentLogger(),
+    debug: (fields: object, message: string) => void told.push(`${message}: ${(fields as { device: string }).device}`),
     info: (fields: object, message: string) =>
       void told.push(`${message}: ${(fields as Device & { device: string }).device}`),
     warn: (fields: object, message: string) =>
@@ -41,6 +42,7 @@ describe("device monitor", () => {
     await machine.clock.advance(5_000);
     expect(names()).toEqual(["sdb"]);
     expect(told).toEqual([
+      "devices found: undefined",
       `a device is there: ${sda}`,
       "a device has appeared: wwn-0x5000c50000000062",
       `a device is gone: ${sda}`,

@@ -149,10 +149,12 @@ export class DeviceMonitor {
     const fields = ({ id, path, model, serial, transport, capacityBytes, inUse }: Device) => {
       return { device: id, path, model, serial, transport, capacityBytes, state: inUse[0]?.detail ?? "free" };
     };
+    if (this.#isFirst) log.info(summary(next), "devices found");
     for (const device of next) {
       const old = before.get(device.id);
       before.delete(device.id);
-      if (old === undefined) log.info(fields(device), this.#isFirst ? "a device is there" : "a device has appeared");
+      if (old === undefined && this.#isFirst) log.debug(fields(device), "a device is there");
+      else if (old === undefined) log.info(fields(device), "a device has appeared");
       else if (old.path !== device.path)
         log.info({ ...fields(device), was: old.path }, "a device has another name now");
     }
@@ -166,4 +168,14 @@ export class DeviceMonitor {
       this.#parts.log.warn({ problems }, "devices can't be looked at as they should");
     this.#problems = text;
   }
+}
+
+function summary(devices: readonly Device[]) {
+  const count = (kind: string) => devices.filter(({ inUse }) => (inUse[0]?.kind ?? "free") === kind).length;
+  return {
+    devices: devices.length,
+    free: count("free"),
+    ours: count("ours"),
+    inUse: count("active") + count("content"),
+  };
 }

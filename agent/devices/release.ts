@@ -9,7 +9,7 @@ import { openBlockMedium } from "../store/medium-block.ts";
 import { openZonedMedium } from "../store/medium-zoned.ts";
 import type { ZonedDevice } from "../store/zoned-device.ts";
 import { firstDataZone } from "../store/zoned-format.ts";
-import { type ClaimParts, exclusively } from "./claim.ts";
+import { type ClaimParts, exclusively, openPatiently } from "./claim.ts";
 import type { ReleasePlan } from "./claim-plan.ts";
 import { zeroHeaders, zeroLabels } from "./erase.ts";
 import type { Device } from "./model.ts";
@@ -34,7 +34,7 @@ export async function release(parts: ClaimParts, device: Device, plan: ReleasePl
 
 async function releaseBlock(parts: ClaimParts, device: Device, plan: ReleasePlan, run: ReleaseRun): Promise<number> {
   const { path } = device;
-  const direct = await parts.nodes.openExclusive(path);
+  const direct = await openPatiently(parts, () => parts.nodes.openExclusive(path));
   try {
     // Opening mends a copy of the superblock that is missing: not when nothing may be written.
     const block = run.dryRun ? unwritten(wholeReads(path, direct)) : wholeReads(path, direct);
@@ -54,7 +54,7 @@ async function releaseBlock(parts: ClaimParts, device: Device, plan: ReleasePlan
 
 async function releaseZoned(parts: ClaimParts, device: Device, plan: ReleasePlan, run: ReleaseRun): Promise<number> {
   const { path } = device;
-  const zoned = await parts.openZoned(path);
+  const zoned = await openPatiently(parts, () => parts.openZoned(path));
   try {
     if (run.dryRun) return await usedZones(zoned);
     const medium = await openZonedMedium({ device: zoned, checksum: parts.checksum, path, fresh: vanished(device) });
