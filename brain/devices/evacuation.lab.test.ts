@@ -30,6 +30,25 @@ function run(...words: string[]): string {
   return stdout.toString();
 }
 
+/** What the daemons last said, for a failure that can't be seen from outside. */
+const lastWords = (): string =>
+  ["brain", ...nodes.map((n) => `n${n}`)]
+    .map(
+      (name) =>
+        `${name}: ${readFileSync(data(`${name}.log`), "utf8")
+          .split("\n")
+          .slice(-6)
+          .join(" | ")}`,
+    )
+    .join("\n");
+
+/** As `until`, with the daemons' last words. */
+async function wait<T>(look: () => T | undefined, timeoutMs: number, words: string): Promise<T> {
+  return await until(async () => look(), timeoutMs, words).catch((error) => {
+    throw new Error(`${error.message}\n${lastWords()}`);
+  });
+}
+
 const repair = (): RepairStatus => JSON.parse(run("repair", "status", "--json", "--data-dir", data("brain")));
 const sha256 = (path: string): string => new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
 const endpoint = (name: string): { clusterUrl: string; metricsUrl: string } | undefined => {
@@ -54,7 +73,7 @@ beforeAll(async () => {
   const listen = ["--metrics-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"];
   // An emulated machine with everything on two processors: an agent that is slow is not gone.
   start("brain", "brain", "--data-dir", data("brain"), "--offline-after", "60s", ...listen);
-  await until(async () => endpoint("brain"), 60_000, "no brain");
+  await wait(() => endpoint("brain"), 60_000, "no brain");
   const brain = endpoint("brain")?.clusterUrl ?? "";
   const { devices } = JSON.parse(run("device", "list", "--json"));
   for (const n of nodes) {
@@ -73,8 +92,8 @@ beforeAll(async () => {
       ...listen,
     );
   }
-  await until(
-    async () => {
+  await wait(
+    () => {
       const { nodes: seen } = JSON.parse(run("node", "list", "--json", "--data-dir", data("brain")));
       return seen.length === nodes.length ? true : undefined;
     },
@@ -92,8 +111,8 @@ afterAll(async () => {
 
 test("a device that says it is failing is noticed and emptied before it is dead, and every byte is still there", async () => {
   await askHost({ verb: "set", device: "nvc0", property: "smart_critical_warning", value: 4 });
-  const done = await until(
-    async () => {
+  const done = await wait(
+    () => {
       const { evacuation } = repair();
       return evacuation.pools[0]?.phase === "emptied" ? evacuation : undefined;
     },
@@ -116,8 +135,8 @@ test("a device that says it is failing is noticed and emptied before it is dead,
 test("two of four failing at once are held back, with the reason", async () => {
   for (const device of ["nvc2", "nvc4"])
     await askHost({ verb: "set", device, property: "smart_critical_warning", value: 4 });
-  const held = await until(
-    async () => {
+  const held = await wait(
+    () => {
       const { evacuation } = repair();
       return evacuation.heldBack === undefined ? undefined : evacuation;
     },

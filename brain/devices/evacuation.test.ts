@@ -142,6 +142,41 @@ describe("evacuation", () => {
     expect(await t.allReadable("v1")).toBe(true);
   });
 
+  test("never more shards of a run at once than can be decoded without them, though more are leaving", async () => {
+    t = await TestBrain.start({ nodes: 8, brain: { evacuation: { failingShareMax: 1 } } });
+    await t.importVolume("v1", 1);
+    t.autoPerform = false;
+    const leaving = [0, 1, 2, 3].map(poolOf);
+    for (const pool of leaving) pool.health = failing;
+    const moved: number[] = [];
+    await t.until(async () => {
+      for (const { task } of t.fleet.acts()) if (task.kind === "rebuild") moved.push(task.targets.length);
+      await t.perform();
+      return !leaving.some(({ poolUuid }) => poolsUsed().has(poolUuid));
+    }, "the evacuation");
+    expect(moved).toEqual([2, 2]);
+    expect(await t.allReadable("v1")).toBe(true);
+  });
+
+  test("repairs that are open take the places of those that move", async () => {
+    t = await TestBrain.start({ nodes: 10 });
+    await t.importVolume("v1", 6);
+    t.autoPerform = false;
+    const [lost, leaving] = [poolOf(0), poolOf(1)];
+    lost.state = "Failed";
+    leaving.health = failing;
+    await t.until(() => t.brain.repair.status().running === 2, "repairs");
+    await t.pass(1000);
+    expect(t.brain.evacuation.status()).toMatchObject({ running: 0, pools: [{ phase: "emptying" }] });
+    const kept = stripeViews(t.brain.services, "v1").filter(({ shards }) =>
+      shards.every((s) => s.poolUuid !== lost.poolUuid),
+    );
+    expect(t.brain.evacuation.status().queued).toBeLessThanOrEqual(kept.length);
+    t.autoPerform = true;
+    await t.until(() => !poolsUsed().has(leaving.poolUuid) && !poolsUsed().has(lost.poolUuid), "both");
+    expect(await t.allReadable("v1")).toBe(true);
+  });
+
   test("without room elsewhere it says so and goes on as soon as a node is added; a brain that is restarted goes on too", async () => {
     t = await TestBrain.start({ nodes: 3 });
     await t.importVolume("v1", 1);
