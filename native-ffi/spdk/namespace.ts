@@ -7,6 +7,7 @@ import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { cString } from "../core/memory.ts";
 import { StructArray } from "../core/struct.ts";
+import { gather } from "../libaio/buffer-pool.ts";
 import { type DmaBuffer, DmaPool } from "./dma-pool.ts";
 import { type ControllerInfo, type Driver, readControllerInfo } from "./driver.ts";
 import { CommandQueue } from "./queue.ts";
@@ -284,19 +285,4 @@ function infoOf(
     appendBytesMax: get("append_bytes_max"),
   };
   return { ...info, zones };
-}
-
-/** Copies `into.length` bytes of the buffers, laid one behind the other, from position `from`. */
-function gather(buffers: readonly Uint8Array[], from: number, into: Uint8Array): void {
-  let start = 0;
-  let filled = 0;
-  for (const buffer of buffers) {
-    const skip = Math.max(0, from - start);
-    if (skip < buffer.length && filled < into.length) {
-      const part = buffer.subarray(skip, skip + into.length - filled);
-      into.set(part, filled);
-      filled += part.length;
-    }
-    start += buffer.length;
-  }
 }
