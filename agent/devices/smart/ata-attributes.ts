@@ -80,7 +80,7 @@ const idPowerOnHours = 9;
 const idPowerCycles = 12;
 const idReportedUncorrectable = 187;
 const idUnsafeShutdowns = 192;
-const idTemperature = [194, 190];
+export const idsOfTemperature: readonly number[] = [194, 190];
 const idPending = 197;
 /** Attributes whose normalised value is the life that is left, of makers that use them so: Micron, Intel, Kingston, Samsung. */
 const idsOfLifeLeft = [202, 231, 233, 177, 173];
@@ -94,7 +94,7 @@ export function attributeFigures(attributes: readonly AtaAttribute[], isSolidSta
     const attribute = by.get(id);
     return attribute && attribute.raw % 2 ** bits;
   };
-  const celsius = idTemperature.map((id) => low(id, 8)).find((value) => value !== undefined);
+  const celsius = idsOfTemperature.map((id) => low(id, 8)).find((value) => value !== undefined);
   const life = idsOfLifeLeft.map((id) => by.get(id)?.value).find((value) => value !== undefined);
   return {
     temperatureCelsius: celsius === undefined || celsius === 0 || celsius > celsiusMax ? undefined : celsius,

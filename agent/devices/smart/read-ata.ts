@@ -1,6 +1,6 @@
 /** Reads the health of an ATA disk by pass-through: SMART status, attributes, and device statistics where it has them. Blocks until it has answered. */
 import type { AtaCommand, ScsiDevice } from "@couchestor/native-ffi/scsi/ports.ts";
-import { type AtaAttribute, attributeFigures, parseAtaAttributes } from "./ata-attributes.ts";
+import { type AtaAttribute, attributeFigures, idsOfTemperature, parseAtaAttributes } from "./ata-attributes.ts";
 import { type AtaIdentity, parseAtaIdentity } from "./ata-identify.ts";
 import {
   type AtaStatistics,
@@ -104,7 +104,8 @@ function warningsOf(attributes: readonly AtaAttribute[], passed: boolean | undef
     warnings.push({
       code: `attribute-${id}`,
       text: `attribute ${id} is at ${value}, at or below its threshold of ${threshold}`,
-      level: isPrefailure ? "failing" : "wearing",
+      // Some disks flag their temperature as announcing failure; heat is the room's fault as often.
+      level: isPrefailure && !idsOfTemperature.includes(id) ? "failing" : "wearing",
     });
   }
   return warnings;

@@ -99,6 +99,18 @@ describe("reading ATA", () => {
       "ATA device statistics page 4: nothing but ones came: the device does not answer properly",
     ]);
   });
+  test("heat at its threshold wears a disk, whatever its flags say", () => {
+    const [data, limits] = [golden("ataAttributes"), golden("ataThresholds")];
+    const at = (bytes: Uint8Array, id: number): number =>
+      2 + 12 * Array.from({ length: 30 }, (_, i) => bytes[2 + 12 * i]).indexOf(id);
+    data[at(data, 190) + 3] = 40;
+    for (const bytes of [data, limits]) bytes[511] = 0;
+    for (const bytes of [data, limits]) bytes[511] = -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
+    const { warnings } = read(disk({ "ec.0.0": golden("ataIdentify"), "b0.d0.c24f00": data, "b0.d1.c24f00": limits }));
+    expect(warnings).toEqual([
+      { code: "attribute-190", text: "attribute 190 is at 40, at or below its threshold of 50", level: "wearing" },
+    ]);
+  });
   test("without SMART, or with SMART switched off, nothing is invented", () => {
     const identity = golden("ataIdentifySsd");
     identity[82 * 2] = 0;
