@@ -3,6 +3,7 @@
  * worker, since nothing can end a system call that hangs; the others are asked by another one, and it is not asked again until it has answered.
  */
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import { isCompiled } from "@couchestor/native-ffi/core/platform.ts";
 import type { SmartReading } from "./reading.ts";
 import { type SmartFailure, SmartReadError, type SmartReader, type SmartTarget } from "./smart-reader.ts";
 
@@ -136,9 +137,16 @@ export class WorkerSmartReader implements SmartReader {
   }
 }
 
+/** In the compiled program the worker lies where the bundler put it, and nothing of that name in the current folder can take its place. */
+function workerFile(): string {
+  return isCompiled()
+    ? "/$bunfs/root/agent/devices/smart/smart-worker.js"
+    : new URL("./smart-worker.ts", import.meta.url).href;
+}
+
 /** A thread of its own that runs `smart-worker.ts`. */
 function startWorker(): SmartWorkerPort {
-  const worker = new Worker(new URL("./smart-worker.ts", import.meta.url).href);
+  const worker = new Worker(workerFile());
   worker.unref();
   const port: SmartWorkerPort = {
     ask: (target) => worker.postMessage(target),
