@@ -60,13 +60,14 @@ function parse(argv: readonly string[]) {
 }
 
 async function collect(): Promise<Bench[]> {
-  const [ec, chunk, io, cluster] = await Promise.all([
+  const [ec, chunk, io, zoned, cluster] = await Promise.all([
     import("./ec.ts"),
     import("./chunk.ts"),
     import("./io.ts"),
+    import("./zoned.ts"),
     import("./cluster.ts"),
   ]);
-  return [...ec.ecBenches, ...chunk.chunkBenches, ...io.ioBenches, ...cluster.clusterBenches];
+  return [...ec.ecBenches, ...chunk.chunkBenches, ...io.ioBenches, ...zoned.zonedBenches, ...cluster.clusterBenches];
 }
 
 /** Whether a line's name is, or starts with, one of `names`; a trailing `*` is allowed. No names: every line. */
