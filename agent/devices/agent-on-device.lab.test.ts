@@ -115,6 +115,6 @@ test("pulled out it is Gone and its pool Failed; in another slot the pool is bac
   await told(() => pool()?.state === "Failed" || pool()?.state === "ReadOnly", "the pool still calls itself Online");
   await askHost({ ...plug, slot: "rp2" });
   await told(() => pool()?.state === "Online", "the pool is not opened again");
-  await told(() => device()?.health?.state === "Healthy", "the disk is not reported again");
+  await told(() => device()?.health?.state === "Healthy", "the disk is not well again");
   expect(await states(chunks)).toEqual(chunks.map(() => "ok"));
 }, 200_000);

@@ -87,6 +87,41 @@ describe("device monitor", () => {
     expect(told.at(-1)).toBe(`a device has another name now: ${sda}`);
   });
 
+  test("what is written to an idle disk is noticed, and so is that a pool appeared on it; writes to what is in use wake nobody", async () => {
+    const { machine, disk } = machineWithDisk();
+    const at = "/sys/devices/pci0000:00/0000:00:05.0/host0/target0:0:0/0:0:97:0/block/sda";
+    const stat = (writes: number) => machine.tree.set(`${at}/stat`, `   10 0 80 1 ${writes} 0 8 1 0 1 1 0 0 0 0\n`);
+    stat(0);
+    const { monitor, looked } = monitored(machine);
+    const pass = async (ms: number) => {
+      await machine.clock.advance(ms);
+      await monitor.look();
+    };
+    await monitor.look();
+    await pass(2_000);
+    disk.put(0, new TextEncoder().encode("XFSB"));
+    stat(1);
+    await pass(2_000);
+    expect(monitor.devices()[0]?.inUse[0]?.what).toBe("xfs");
+    // Taken by somebody who says nothing: asked again until he lets go.
+    machine.nodes.busy.add(disk);
+    stat(2);
+    await pass(2_000);
+    expect(monitor.devices()[0]?.inUse[0]?.what).toBe("opened");
+    machine.nodes.busy.clear();
+    await pass(15_000);
+    expect(monitor.devices()[0]?.inUse[0]?.what).toBe("xfs");
+    machine.tree.set("/proc/self/mountinfo", "30 1 8:1552 / /srv rw - xfs /dev/sda rw\n");
+    await pass(15_000);
+    await pass(2_000);
+    looked.length = 0;
+    for (let i = 0; i < 30; i++) {
+      stat(10 + i);
+      await pass(2_000);
+    }
+    expect(looked).toEqual([]);
+  });
+
   test("a /sys that goes away empties the list with one warning, and devices return with it", async () => {
     const { machine } = machineWithDisk();
     const { monitor, told, names } = monitored(machine);

@@ -19,8 +19,10 @@ export interface MonitorOptions {
   pollEveryMs?: number;
   /** Between two looks at mounts, swap and holders. */
   usageEveryMs?: number;
-  /** Between two looks at what is on every device. */
+  /** Between two looks at what is on a device that nothing seems to happen to. */
   inspectEveryMs?: number;
+  /** The same of a device that carries a pool, or that could not be looked at. */
+  inspectOursEveryMs?: number;
 }
 
 /** Called after each look with all devices there are. */
@@ -31,6 +33,7 @@ interface Known {
   fingerprint: string;
   /** What sysfs says of its use, as of the last close look. */
   uses: string;
+  inspectedMs: number;
 }
 
 const lanes = 8;
@@ -46,14 +49,18 @@ export class DeviceMonitor {
   #problems = "";
   #skipped: Inventory["skipped"] = [];
   #usageDueMs = 0;
-  #inspectDueMs = 0;
   #running: Promise<void> | undefined;
   #isFirst = true;
 
   constructor(parts: MonitorParts, options: MonitorOptions = {}) {
-    const { pollEveryMs = 2_000, usageEveryMs = 15_000, inspectEveryMs = 600_000 } = options;
+    const {
+      pollEveryMs = 2_000,
+      usageEveryMs = 15_000,
+      inspectEveryMs = 600_000,
+      inspectOursEveryMs = 60_000,
+    } = options;
     this.#parts = parts;
-    this.#options = { pollEveryMs, usageEveryMs, inspectEveryMs };
+    this.#options = { pollEveryMs, usageEveryMs, inspectEveryMs, inspectOursEveryMs };
   }
 
   /** As of the last look, in the order of their names. */
@@ -83,16 +90,13 @@ export class DeviceMonitor {
   async look(): Promise<void> {
     const { tree, clock } = this.#parts;
     const nowMs = clock.monotonicMs();
-    const usageIsDue = nowMs >= this.#usageDueMs;
-    const inspectIsDue = nowMs >= this.#inspectDueMs;
     const prints = await this.#fingerprints();
     const before = this.#prints;
     const isSame = prints.size === before.size && [...prints].every(([name, print]) => before.get(name) === print);
-    if (!isSame || usageIsDue || inspectIsDue) {
+    if (!isSame || nowMs >= this.#usageDueMs) {
       const [inventory, usage] = await Promise.all([discover(tree), readUsage(tree)]);
-      await this.#update(inventory, prints, usage, inspectIsDue);
+      await this.#update(inventory, prints, usage, nowMs);
       this.#usageDueMs = nowMs + this.#options.usageEveryMs;
-      if (inspectIsDue) this.#inspectDueMs = nowMs + this.#options.inspectEveryMs;
       this.#tellProblems([...inventory.problems, ...usage.problems]);
       this.#skipped = inventory.skipped;
     }
@@ -116,31 +120,46 @@ export class DeviceMonitor {
     };
     const prints = await inLanes(names, lanes, async (name): Promise<[string, string]> => {
       const at = `/sys/block/${name}`;
-      const [target, number, size, sequence] = await Promise.all([
+      const [target, number, size, sequence, writes] = await Promise.all([
         tree.resolve(at),
         text(`${at}/dev`),
         text(`${at}/size`),
         text(`${at}/diskseq`),
+        this.#isIdle(name) ? text(`${at}/stat`).then(writesOf) : "",
       ]);
-      return [name, `${target} ${number} ${size} ${sequence}`];
+      return [name, `${target} ${number} ${size} ${sequence} ${writes}`];
     });
     return new Map(prints);
   }
 
-  async #update(inventory: Inventory, prints: Map<string, string>, usage: Usage, all: boolean): Promise<void> {
+  /** Nobody known writes to it: who does, puts something on it that is to be known. */
+  #isIdle(name: string): boolean {
+    const kind = this.#known.get(name)?.device.inUse[0]?.kind;
+    return kind === undefined || kind === "content";
+  }
+
+  async #update(inventory: Inventory, prints: Map<string, string>, usage: Usage, nowMs: number): Promise<void> {
     const { tree } = this.#parts;
     const next = await inLanes(inventory.devices, lanes, async (device): Promise<Known> => {
       const fingerprint = prints.get(device.name) ?? "";
       const uses = JSON.stringify(await usesOf(tree, device, usage));
       const known = this.#known.get(device.name);
       const isSame = known !== undefined && known.fingerprint === fingerprint && known.device.id === device.id;
-      if (isSame && known.uses === uses && !all) return known;
-      return { device: await inspect(this.#parts, device, usage), fingerprint, uses };
+      if (isSame && known.uses === uses && nowMs - known.inspectedMs < this.#inspectAfterMs(known)) return known;
+      return { device: await inspect(this.#parts, device, usage), fingerprint, uses, inspectedMs: nowMs };
     });
     this.#tellChanges(next.map(({ device }) => device));
     this.#known = new Map(next.map((known) => [known.device.name, known]));
     this.#prints = prints;
     this.#isFirst = false;
+  }
+
+  #inspectAfterMs({ device }: Known): number {
+    const { usageEveryMs, inspectEveryMs, inspectOursEveryMs } = this.#options;
+    const [first] = device.inUse;
+    // Who has it open exclusively tells nobody when he lets go of it.
+    if (first?.what === "opened") return usageEveryMs;
+    return first?.kind === "ours" || first?.kind === "unfit" ? inspectOursEveryMs : inspectEveryMs;
   }
 
   #tellChanges(next: readonly Device[]): void {
@@ -178,4 +197,10 @@ function summary(devices: readonly Device[]) {
     ours: count("ours"),
     inUse: count("active") + count("content"),
   };
+}
+
+/** Writes and discards completed, of the kernel's counts (Documentation/block/stat.rst). */
+function writesOf(stat: string): string {
+  const counts = stat.trim().split(/\s+/);
+  return `${counts[4] ?? 0} ${counts[11] ?? 0}`;
 }

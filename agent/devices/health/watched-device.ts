@@ -13,6 +13,8 @@ import type { HealthLimits } from "./limits.ts";
 import { afterLook, type Memory, verdictOf } from "./verdict.ts";
 
 const reasonsMax = 16;
+/** How long the pool of a disk that is back may take to be opened before it counts against the disk. */
+const poolReopenMsMax = 60_000;
 const reasonCharactersMax = 256;
 
 /** Whom to ask about the device's health; undefined for one that keeps no records, such as a virtio disk. */
@@ -33,6 +35,9 @@ export class WatchedDevice {
   #reading: SmartReading | undefined;
   #unread: string | undefined;
   #gone: { sinceMs: number; why: string; isListed: boolean } | undefined;
+  /** It was away, and its pool has not been Online since; and since when that is looked at. */
+  #isBack = false;
+  #backMs: number | undefined;
   readonly #growth = {
     mediaErrors: new GrowthWatch(),
     reallocatedSectors: new GrowthWatch(),
@@ -62,7 +67,8 @@ export class WatchedDevice {
     if (this.#gone === undefined || this.#gone.isListed) return;
     this.#gone = undefined;
     this.#stat = undefined;
-    this.#memories = { ...this.#memories, io: new Map() };
+    this.#memories = { ...this.#memories, pool: new Map(), io: new Map() };
+    this.#isBack = true;
     this.dueMs = 0;
   }
 
@@ -84,7 +90,18 @@ export class WatchedDevice {
   /** The pool on it, and the reads and writes of that pool that have failed so far. */
   pool(pool: PoolInfo | undefined, ioErrors: number | undefined, nowMs: number): void {
     this.#growth.ioErrors.note(ioErrors, nowMs);
+    if (this.#isReturning(pool, nowMs)) return;
     this.#look("pool", poolFindings(pool, this.#grown(), this.#limits), nowMs);
+  }
+
+  /** The pool of a disk that was pulled out failed with it, which condemns nobody: once the disk is back its pool has some time to be opened. */
+  #isReturning(pool: PoolInfo | undefined, nowMs: number): boolean {
+    if (!this.#isBack) return false;
+    this.#backMs ??= nowMs;
+    if (pool?.state !== "Online" && nowMs - this.#backMs < poolReopenMsMax) return true;
+    this.#isBack = false;
+    this.#backMs = undefined;
+    return false;
   }
 
   /** The kernel's counts now; returns what happened since the last look, to be compared with other devices. */
