@@ -129,12 +129,11 @@ test("a device that says it is failing is noticed and emptied before it is dead,
   run("volume", "export", "v1", "--file", data("back.bin"), "--data-dir", data("brain"));
   expect(sha256(data("back.bin"))).toBe(sha256(file));
   const scrub = JSON.parse(run("scrub", "--deep", "--json", "--data-dir", data("brain")));
-  expect(JSON.stringify(scrub)).toContain("v1");
+  expect(scrub).toMatchObject({ state: "Done", deep: true, stripesChecked: 24, findings: [], unrepaired: 0 });
 }, 240_000);
 
 test("two of four failing at once are held back, with the reason", async () => {
-  for (const device of ["nvc2", "nvc4"])
-    await askHost({ verb: "set", device, property: "smart_critical_warning", value: 4 });
+  await askHost({ verb: "set", device: "nvc1", property: "smart_critical_warning", value: 4 });
   const held = await wait(
     () => {
       const { evacuation } = repair();

@@ -1,4 +1,5 @@
 /** What an NVMe controller answers when it refuses a command: status code and type as in "Completion Queue Entry: Status Field" of the NVMe base specification. */
+import { DeviceCommandError } from "../core/command-ports.ts";
 
 const words: Readonly<Record<number, string>> = {
   1: "invalid command opcode",
@@ -19,23 +20,15 @@ const words: Readonly<Record<number, string>> = {
 const unsupported: ReadonlySet<number> = new Set([0x001, 0x002, 0x00b, 0x109]);
 
 /** A command that the controller itself refused or failed. */
-export class NvmeStatusError extends Error {
+export class NvmeStatusError extends DeviceCommandError {
   override readonly name = "NvmeStatusError";
-  readonly operation: string;
-  readonly path: string;
   /** Status code type in bits 8–10 and status code in bits 0–7; the retry and "more" bits are taken out. */
   readonly status: number;
-  /** Whether the status says that the controller lacks what was asked of it. */
-  readonly isUnsupported: boolean;
 
   constructor(operation: string, path: string, rawStatus: number) {
     const status = rawStatus & 0x7ff;
-    super(
-      `${operation} ${path}: ${words[status] ?? "the controller refused it"} (NVMe status 0x${status.toString(16)})`,
-    );
-    this.operation = operation;
-    this.path = path;
+    const text = `${words[status] ?? "the controller refused it"} (NVMe status 0x${status.toString(16)})`;
+    super(operation, path, text, { unsupported: unsupported.has(status), gone: false });
     this.status = status;
-    this.isUnsupported = unsupported.has(status);
   }
 }

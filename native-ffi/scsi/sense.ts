@@ -1,4 +1,5 @@
 /** Sense data: what a SCSI device says about a command that did not end well. Fixed and descriptor format, as SPC has them. */
+import { DeviceCommandError } from "../core/command-ports.ts";
 import type { AtaRegisters } from "./ports.ts";
 
 export interface Sense {
@@ -53,41 +54,38 @@ export function ataRegistersOf(sense: Uint8Array): AtaRegisters | undefined {
   return undefined;
 }
 
-/** A command that the device, its bridge or its host adapter refused or failed. */
-export class ScsiError extends Error {
-  override readonly name = "ScsiError";
-  readonly operation: string;
-  readonly path: string;
+interface CommandResult {
+  readonly status: number;
+  readonly hostStatus: number;
+  readonly driverStatus: number;
   readonly sense: Sense | undefined;
-  /** Whether the device says that it lacks the command, page or field: an optional one, not an error of the medium. */
-  readonly isUnsupported: boolean;
-  /** Whether no device answered at all. */
-  readonly isGone: boolean;
+}
 
-  constructor(
-    operation: string,
-    path: string,
-    result: { status: number; hostStatus: number; driverStatus: number; sense: Sense | undefined },
-  ) {
-    super(`${operation} ${path}: ${explain(result)}`);
-    this.operation = operation;
-    this.path = path;
+/** DID_NO_CONNECT and DID_BAD_TARGET: the adapter knows no such device any more. */
+const goneHostStatuses: readonly number[] = [0x01, 0x04];
+
+/** A command that the device, its bridge or its host adapter refused or failed. */
+export class ScsiError extends DeviceCommandError {
+  override readonly name = "ScsiError";
+  readonly sense: Sense | undefined;
+
+  constructor(operation: string, path: string, result: CommandResult) {
+    const gone = goneHostStatuses.includes(result.hostStatus);
+    super(operation, path, explain(result), { unsupported: isUnsupported(result.sense), gone });
     this.sense = result.sense;
-    // INVALID COMMAND OPERATION CODE, INVALID FIELD IN CDB, INVALID FIELD IN PARAMETER LIST, LOGICAL UNIT NOT SUPPORTED; and
-    // ABORTED COMMAND without a code, which is how a bridge hands on that an ATA disk aborted a command it does not know.
-    const { key, code } = result.sense ?? { key: -1, code: -1 };
-    this.isUnsupported = (key === 5 && [0x2000, 0x2400, 0x2600, 0x2500].includes(code)) || (key === 11 && code === 0);
-    // DID_NO_CONNECT and DID_BAD_TARGET: the adapter knows no such device any more.
-    this.isGone = result.hostStatus === 0x01 || result.hostStatus === 0x04;
   }
 }
 
-function explain(result: {
-  status: number;
-  hostStatus: number;
-  driverStatus: number;
-  sense: Sense | undefined;
-}): string {
+/**
+ * INVALID COMMAND OPERATION CODE, INVALID FIELD IN CDB, INVALID FIELD IN PARAMETER LIST, LOGICAL UNIT NOT SUPPORTED; and ABORTED COMMAND without a code, which is
+ * how a bridge hands on that an ATA disk aborted a command it does not know.
+ */
+function isUnsupported(sense: Sense | undefined): boolean {
+  const { key, code } = sense ?? { key: -1, code: -1 };
+  return (key === 5 && [0x2000, 0x2400, 0x2600, 0x2500].includes(code)) || (key === 11 && code === 0);
+}
+
+function explain(result: CommandResult): string {
   const hex = (value: number, digits: number): string => `0x${value.toString(16).padStart(digits, "0")}`;
   if (result.sense) {
     const { key, code } = result.sense;

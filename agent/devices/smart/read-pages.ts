@@ -1,6 +1,5 @@
 /** Keeps what devices lack apart from what is wrong with them, page by page. */
-import { NvmeStatusError } from "@couchestor/native-ffi/nvme/status.ts";
-import { ScsiError } from "@couchestor/native-ffi/scsi/sense.ts";
+import { DeviceCommandError } from "@couchestor/native-ffi/core/command-ports.ts";
 import { SmartPageError } from "./page-bytes.ts";
 
 /** Reads one page after the other: a page that the device lacks is noted as not reported, one that is broken as a problem. */
@@ -18,11 +17,9 @@ export class PageReader {
       return result;
     } catch (error) {
       if (error instanceof SmartPageError) this.problems.push(error.message);
-      else if ((error instanceof NvmeStatusError || error instanceof ScsiError) && error.isUnsupported) {
-        this.notReported.push(name);
-      } else if (error instanceof NvmeStatusError || (error instanceof ScsiError && !error.isGone)) {
-        this.problems.push(error.message);
-      } else throw error;
+      else if (!(error instanceof DeviceCommandError) || error.isGone) throw error;
+      else if (error.isUnsupported) this.notReported.push(name);
+      else this.problems.push(error.message);
       return undefined;
     }
   }

@@ -1,6 +1,6 @@
 /** Reading a device's health records as a port, and why it may not work. */
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
-import { ScsiError } from "@couchestor/native-ffi/scsi/sense.ts";
+import { DeviceCommandError } from "@couchestor/native-ffi/core/command-ports.ts";
 import type { SmartReading } from "./reading.ts";
 
 /** What to ask, and in which language. */
@@ -53,7 +53,7 @@ export function smartReadError(error: unknown, path: string): SmartReadError {
   const failure =
     error instanceof FileSystemError
       ? (failures[error.code] ?? "failed")
-      : error instanceof ScsiError && error.isGone
+      : error instanceof DeviceCommandError && error.isGone
         ? "gone"
         : "failed";
   return new SmartReadError(failure, explain(failure, path, detail), { cause: error });

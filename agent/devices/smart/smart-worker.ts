@@ -1,5 +1,5 @@
 /** The worker that asks devices for their health: the ioctls block for as long as a device takes, which a dying one draws out. */
-import { readDeviceHealth } from "./read-device.ts";
+import { readDeviceHealth } from "./device-adapter.ts";
 import { type SmartTarget, smartReadError } from "./smart-reader.ts";
 import type { SmartReply } from "./worker-reader.ts";
 

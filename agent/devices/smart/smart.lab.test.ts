@@ -11,8 +11,8 @@ import { openNvme } from "@couchestor/native-ffi/nvme/nvme-device.ts";
 import { openScsi } from "@couchestor/native-ffi/scsi/scsi-device.ts";
 import { parseAtaAttributes } from "./ata-attributes.ts";
 import { parseAtaIdentity } from "./ata-identify.ts";
+import { readDeviceHealth } from "./device-adapter.ts";
 import { parseNvmeHealth } from "./nvme-health.ts";
-import { readDeviceHealth } from "./read-device.ts";
 import { parseTemperature } from "./scsi-pages.ts";
 import { WorkerSmartReader } from "./worker-reader.ts";
 
