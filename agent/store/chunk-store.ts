@@ -84,12 +84,20 @@ export async function openChunkStore(options: ChunkStoreOptions): Promise<PoolCh
     await medium?.close().catch(() => {});
     await lock?.release();
     if (!(error instanceof FileSystemError)) throw error;
-    const why = error.code === "EWOULDBLOCK" ? "another process has it open" : error.message;
-    throw new AppError("Unavailable", `pool ${options.poolName} at ${path}: ${why}`, {
+    throw new AppError("Unavailable", `pool ${options.poolName} at ${path}: ${whyClosed(error)}`, {
       cause: error,
       retryable: false,
     });
   }
+}
+
+/** What to tell of an error that kept a pool from being opened, and what to do about it. */
+function whyClosed({ code, message }: FileSystemError): string {
+  if (code === "EWOULDBLOCK") return "another process has it open";
+  if (code === "EBUSY") return `${message}: it is mounted, part of another device, or open elsewhere`;
+  if (code === "EACCES" || code === "EPERM")
+    return `${message}: run the agent as root, or give its user the rights to it`;
+  return message;
 }
 
 async function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promise<Medium> {
