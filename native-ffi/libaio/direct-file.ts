@@ -67,6 +67,9 @@ async function all<Result>(promises: Promise<Result>[]): Promise<Result[]> {
   });
 }
 
+const isAlignedOffset = (offset: number): boolean =>
+  offset >= 0 && offset % alignmentBytes === 0 && Number.isSafeInteger(offset);
+
 /** Whether direct I/O takes the memory as it is. */
 export const isAligned = (bytes: Uint8Array): boolean =>
   bytes.length % alignmentBytes === 0 && bytes.length > 0 && addressOf(bytes) % alignmentBytes === 0;
@@ -128,10 +131,15 @@ class AioDirectFile implements DirectFile {
     this.isBlockDevice = parts.device !== undefined;
   }
 
-  async read(into: Uint8Array, offset: number): Promise<number> {
-    this.#checkOffset(offset);
-    if (into.length <= operationBytesMax && offset % alignmentBytes === 0 && isAligned(into))
+  read(into: Uint8Array, offset: number): Promise<number> {
+    // The shortest way for what needs no help: with small requests every step is felt.
+    if (into.length <= operationBytesMax && isAlignedOffset(offset) && isAligned(into))
       return this.#readAligned(into, offset);
+    return this.#readAny(into, offset);
+  }
+
+  async #readAny(into: Uint8Array, offset: number): Promise<number> {
+    this.#checkOffset(offset);
     const end = offset + into.length;
     const pieces: Promise<number>[] = [];
     for (let at = offset; at < end; ) {
@@ -160,27 +168,33 @@ class AioDirectFile implements DirectFile {
 
   /** Fewer bytes than asked for are the end of the file only if nothing more comes. */
   async #readAligned(into: Uint8Array, offset: number): Promise<number> {
+    const { queue, path } = this.#parts;
     let done = 0;
-    while (done < into.length && done % alignmentBytes === 0) {
-      const got = await this.#submit("read", done === 0 ? into : into.subarray(done), offset + done);
-      if (got === 0) {
-        // From a disk that was removed there is nothing to read either.
-        if (offset + done < this.sizeBytes) this.#checkPresent("read");
-        break;
+    try {
+      while (done < into.length && done % alignmentBytes === 0) {
+        const rest = done === 0 ? into : into.subarray(done);
+        const got = await queue.submit("read", this.fd, path, rest, offset + done);
+        if (got === 0) {
+          // From a disk that was removed there is nothing to read either.
+          if (offset + done < this.sizeBytes) this.#checkPresent("read");
+          break;
+        }
+        done += got;
       }
-      done += got;
+    } catch (error) {
+      throw this.#outranked("read", error);
     }
     return done;
   }
 
-  async #submit(kind: "read" | "write", bytes: Uint8Array, offset: number): Promise<number> {
-    const { queue, path } = this.#parts;
+  /** A removed NVMe disk says ENOSPC to writes, others EIO: that it is gone outranks either. */
+  #outranked(operation: string, error: unknown): unknown {
+    if (this.#closed) return error;
     try {
-      return await queue.submit(kind, this.fd, path, bytes, offset);
-    } catch (error) {
-      // A removed NVMe disk says ENOSPC to writes, others EIO: that it is gone outranks either.
-      if (!this.#closed) this.#checkPresent(kind);
-      throw error;
+      this.#checkPresent(operation);
+      return error;
+    } catch (gone) {
+      return gone;
     }
   }
 
@@ -195,7 +209,14 @@ class AioDirectFile implements DirectFile {
       throw new FileSystemError("ENODEV", `${operation} (the device was removed)`, path);
   }
 
-  async write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+  write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    const [only] = buffers;
+    if (buffers.length === 1 && only && only.length <= operationBytesMax && isAlignedOffset(offset) && isAligned(only))
+      return this.#writeAligned(only, offset);
+    return this.#writeAny(buffers, offset);
+  }
+
+  async #writeAny(buffers: readonly Uint8Array[], offset: number): Promise<void> {
     this.#checkOffset(offset);
     const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
     if (offset % alignmentBytes !== 0 || length % alignmentBytes !== 0) {
@@ -208,8 +229,6 @@ class AioDirectFile implements DirectFile {
       );
     }
     const [only] = buffers;
-    if (buffers.length === 1 && only && length <= operationBytesMax && isAligned(only))
-      return this.#writeAligned(only, offset);
     const source = buffers.length === 1 && only && isAligned(only) ? only : undefined;
     const pieces: Promise<void>[] = [];
     for (let at = 0; at < length; at += operationBytesMax) {
@@ -227,7 +246,13 @@ class AioDirectFile implements DirectFile {
   }
 
   async #writeAligned(bytes: Uint8Array, offset: number): Promise<void> {
-    const done = await this.#submit("write", bytes, offset);
+    const { queue, path } = this.#parts;
+    let done: number;
+    try {
+      done = await queue.submit("write", this.fd, path, bytes, offset);
+    } catch (error) {
+      throw this.#outranked("write", error);
+    }
     if (done === bytes.length) return;
     this.#checkPresent("write");
     // A device that took only a part has no room left or is failing; either way the rest is not there.
@@ -247,8 +272,7 @@ class AioDirectFile implements DirectFile {
     try {
       await syncing;
     } catch (error) {
-      this.#checkPresent("fdatasync");
-      throw error;
+      throw this.#outranked("fdatasync", error);
     } finally {
       this.#syncing.delete(syncing);
       latency?.observe("sync", latency.nowMs() - startMs);
