@@ -29,12 +29,6 @@ export interface NvmeSystem {
 
 let loaded: { libnvme: Libnvme | undefined; notes: readonly string[] } | undefined;
 
-/** libnvme as found on this machine, and why it was not, for `couchestor device` to tell. */
-export function libnvmeStatus(): { description: string | undefined; notes: readonly string[] } {
-  loaded ??= loadLibnvme();
-  return { description: loaded.libnvme?.description, notes: loaded.notes };
-}
-
 function systemCalls(): NvmeSystem {
   loaded ??= loadLibnvme();
   return { open: openForReading, close: closeSync, namespaceId: ioctlNamespaceId, admin: ioctlAdmin, ...loaded };

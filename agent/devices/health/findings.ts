@@ -90,7 +90,8 @@ export function poolFindings(
     const why = pool.reason === undefined ? "" : `: ${pool.reason}`;
     findings.push({
       code: "pool-stopped",
-      level: "failing",
+      // ReadOnly: the medium failed a write. Failed: it is gone, or its pool can't be opened, for which the device may not be to blame.
+      level: pool.state === "ReadOnly" ? "failing" : "wearing",
       text: `pool ${pool.poolName} on it is ${pool.state}${why}`,
       isCertain: true,
     });

@@ -49,13 +49,14 @@ describe("findings", () => {
     expect(found({ passed: false, warnings: [readOnly] })).toEqual(["device-read-only failing"]);
   });
   test("a pool that stopped writing, and operations that fail", () => {
-    const codes = (state: "Online" | "Full" | "ReadOnly", ioErrors?: number) =>
+    const codes = (state: "Online" | "Full" | "ReadOnly" | "Failed", ioErrors?: number) =>
       poolFindings({ poolName: "p", state, reason: "EIO" }, ioErrors === undefined ? {} : { ioErrors }, limits).map(
         ({ code, level }) => `${code} ${level}`,
       );
     expect(codes("Online", 0)).toEqual([]);
     expect(codes("Full")).toEqual([]);
     expect(codes("ReadOnly")).toEqual(["pool-stopped failing"]);
+    expect(codes("Failed")).toEqual(["pool-stopped wearing"]);
     expect(codes("Online", 1)).toEqual(["io-errors wearing"]);
     expect(codes("Online", 5)).toEqual(["io-errors failing"]);
   });

@@ -27,7 +27,7 @@ async function pulledAndBack(): Promise<WatchedDevice> {
   const watched = new WatchedDevice(device, healthLimits);
   watched.read(passed, 0);
   watched.pool(failed, undefined, 10_000);
-  expect(watched.health().state).toBe("Failing");
+  expect(watched.health().state).toBe("Wearing");
   watched.isGone("/dev/sda is no longer there", 11_000, false);
   expect(watched.health().state).toBe("Gone");
   watched.isThere(device);
@@ -42,7 +42,7 @@ test("while its pool is being opened again it is not failing, and once the pool 
   watched.pool(online, undefined, 30_000);
   expect(watched.health().state).toBe("Healthy");
   watched.pool(failed, undefined, 40_000);
-  expect(watched.health().state).toBe("Failing");
+  expect(watched.health().state).toBe("Wearing");
 });
 
 test("a pool that does not open for a minute counts against it", async () => {
@@ -52,5 +52,5 @@ test("a pool that does not open for a minute counts against it", async () => {
     expect(watched.health().state).toBe("Healthy");
   }
   watched.pool(failed, undefined, 80_000);
-  expect(watched.health().state).toBe("Failing");
+  expect(watched.health().state).toBe("Wearing");
 });

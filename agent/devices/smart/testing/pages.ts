@@ -8,6 +8,3 @@ export function golden(name: Name): Uint8Array {
   const all: Record<string, { hex: string }> = { ...pages.captured, ...pages.made };
   return Uint8Array.from(Buffer.from((all[name] as { hex: string }).hex, "hex"));
 }
-
-/** Every golden page. */
-export const goldenNames = [...Object.keys(pages.captured), ...Object.keys(pages.made)] as Name[];
