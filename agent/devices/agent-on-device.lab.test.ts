@@ -57,7 +57,11 @@ const device = () => beats.at(-1)?.devices?.find((found) => found.id === id);
 
 /** Waits for a heartbeat that `look` likes. */
 function told(look: () => boolean | undefined, words: string, timeoutMs = 60_000): Promise<true> {
-  return until(async () => (look() === true ? true : undefined), timeoutMs, words);
+  return until(async () => (look() === true ? true : undefined), timeoutMs, words).catch((error) => {
+    throw new Error(`${words}: pool ${JSON.stringify(pool())}, device ${JSON.stringify(device()?.health)}`, {
+      cause: error,
+    });
+  });
 }
 
 async function put({ image }: TestChunk): Promise<number> {

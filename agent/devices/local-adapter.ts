@@ -1,6 +1,12 @@
 /** This machine's devices for the command line: every port of this folder with its adapter. */
 import { open } from "node:fs/promises";
-import type { ClaimAnswer, HealthAnswer, LocalDevices, ReleaseAnswer } from "@couchestor/common/api/local-devices.ts";
+import type {
+  ClaimAnswer,
+  HealthAnswer,
+  LocalDevices,
+  NvmeIdentity,
+  ReleaseAnswer,
+} from "@couchestor/common/api/local-devices.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
@@ -8,6 +14,7 @@ import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
 import { errnoError } from "@couchestor/native-ffi/core/errno.ts";
 import { fadviseDontNeed, flockExclusive, lastErrno, libc } from "@couchestor/native-ffi/libc/libc.ts";
+import { openNvme } from "@couchestor/native-ffi/nvme/nvme-device.ts";
 import { openZonedFile } from "@couchestor/native-ffi/zoned/zoned-file.ts";
 import type { Log } from "../ports.ts";
 import { blink } from "./blink.ts";
@@ -16,6 +23,7 @@ import { planClaim, planRelease } from "./claim-plan.ts";
 import { systemDeviceNodes } from "./device-nodes-adapter.ts";
 import { HealthMonitor } from "./health/health-monitor.ts";
 import type { Device } from "./model.ts";
+import { nvmeIdentity } from "./nvme-identity.ts";
 import { openersOf } from "./openers-adapter.ts";
 import { release } from "./release.ts";
 import { resolveDevice } from "./resolve.ts";
@@ -23,6 +31,8 @@ import { WorkerSmartReader } from "./smart/worker-reader.ts";
 import { survey } from "./survey.ts";
 import { systemTree } from "./sys-tree.ts";
 
+const identifyNamespace = 0;
+const identifyController = 1;
 const rereadPartitionTable = 0x125f; // BLKRRPART
 
 /** What claiming needs of the real world. */
@@ -74,7 +84,10 @@ export async function localDevices(parts: { clock: Clock; prng: Prng; log: Log }
       const inventory = await survey(claims);
       return { ...inventory, devices: await withHealth(inventory.devices) };
     },
-    health: async (id) => healthAnswer((await withHealth([await find(id)]))[0]),
+    health: async (id) => {
+      const device = await find(id);
+      return healthAnswer((await withHealth([device]))[0], identify(device));
+    },
     async claim(id, order, effects): Promise<ClaimAnswer> {
       const device = await find(id);
       const plan = planClaim(device, order, prng.uuid());
@@ -93,7 +106,25 @@ export async function localDevices(parts: { clock: Clock; prng: Prng; log: Log }
   };
 }
 
-function healthAnswer(device: Device | undefined): HealthAnswer {
+function healthAnswer(device: Device | undefined, nvme: NvmeIdentity | undefined): HealthAnswer {
   if (device?.health === undefined) throw new AppError("Unavailable", "its health could not be read");
-  return { device, health: device.health };
+  return { device, health: device.health, ...(nvme === undefined ? {} : { nvme }) };
+}
+
+/** Undefined for what is no NVMe device, or does not answer: its health says why. Blocks, as long as the device takes. */
+function identify({ nvme }: Device): NvmeIdentity | undefined {
+  const controller = nvme?.controllers[0];
+  if (nvme === undefined || controller === undefined) return undefined;
+  try {
+    const open = openNvme(controller);
+    try {
+      const own = open.identify({ cns: identifyController, nsid: 0 });
+      const namespace = open.identify({ cns: identifyNamespace, nsid: nvme.namespaceId });
+      return { via: open.via, ...nvmeIdentity(own, namespace) };
+    } finally {
+      open.close();
+    }
+  } catch {
+    return undefined;
+  }
 }

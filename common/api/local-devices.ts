@@ -16,6 +16,27 @@ export interface NvmeFacts {
   subsystemNqn?: string;
 }
 
+/** What an NVMe namespace and its controller say when they are asked, beyond what the kernel keeps. */
+export interface NvmeIdentity {
+  /** What asked: libnvme where it is installed, the kernel's ioctl otherwise. */
+  via: "libnvme" | "ioctl";
+  /** Of the specification: `1.4`. */
+  version?: string;
+  /** The most bytes of one command. */
+  transferBytesMax?: number;
+  /** All that the controller has, namespaces and unallocated space together. */
+  controllerBytes?: number;
+  /** What the namespace has allocated to hold data. */
+  usedBytes: number;
+  /** Block formats that it could have, by the maker's own judgement of their speed. */
+  formats: readonly {
+    blockBytes: number;
+    metadataBytes: number;
+    performance: "best" | "better" | "good" | "degraded";
+    inUse: boolean;
+  }[];
+}
+
 /** What is known of a SCSI or ATA disk beyond that. */
 export interface ScsiFacts {
   /** host:channel:target:lun. */
@@ -101,6 +122,8 @@ export interface ReleaseAnswer {
 export interface HealthAnswer {
   device: LocalDevice;
   health: DeviceHealth;
+  /** Of an NVMe device that answered. */
+  nvme?: NvmeIdentity;
 }
 
 export interface Effects {

@@ -117,5 +117,5 @@ function show({ output }: CommandContext, answer: ClaimAnswer, would: "would" | 
     return;
   } else output.line(`${device.id} is pool ${label.poolName} (${label.poolUuid}) now`);
   const id = device.idStable ? device.id : `pool-${label.poolUuid}`;
-  output.line(`its agent uses it with: couchestor agent … --pool ${label.poolName}=device:${id}`);
+  output.line(`its agent uses it with: couchestor agent … --pool ${label.poolName}=device:${id},tier=${device.tier}`);
 }

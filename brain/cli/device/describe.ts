@@ -1,5 +1,5 @@
 /** `couchestor device describe` */
-import type { LocalDevice } from "@couchestor/common/api/local-devices.ts";
+import type { LocalDevice, NvmeIdentity } from "@couchestor/common/api/local-devices.ts";
 import { type Command, exitOk } from "../command.ts";
 import { sizeText } from "../text.ts";
 import { deviceId, healthText, mediaText, onDevices } from "./local.ts";
@@ -13,9 +13,10 @@ export const deviceDescribe: Command = {
   async run(context, args) {
     const { output } = context;
     return await onDevices(context, async (devices) => {
-      const { device, health } = await devices.health(args.argument("ID"));
-      output.result({ device: { ...device, health } }, () => {
+      const { device, health, nvme } = await devices.health(args.argument("ID"));
+      output.result({ device: { ...device, health }, nvme }, () => {
         for (const [name, value] of rows(device)) output.line(`${name.padEnd(12)} ${value}`);
+        if (nvme !== undefined) output.line(`${"nvme".padEnd(12)} ${nvmeText(nvme)}`);
         output.line(`${"health".padEnd(12)} ${[healthText(output, device), ...health.reasons].join("; ")}`);
         if (device.inUse.length === 0)
           output.line(`${"state".padEnd(12)} free: couchestor device claim ${device.id} --pool NAME`);
@@ -62,4 +63,18 @@ function zonesText(zones: NonNullable<LocalDevice["zones"]>): string {
     ...(appendBytesMax === undefined ? [] : [`appends of ${sizeText(appendBytesMax)}`]),
   ];
   return `${zoneCount} of ${sizeText(zoneBytes)}${limits.length === 0 ? "" : `; at most ${limits.join(", ")}`}`;
+}
+
+/** `1.4 by libnvme; commands up to 512 KiB; formats 512 (in use, good), 4096 (best)` */
+function nvmeText({ via, version, transferBytesMax, formats }: NvmeIdentity): string {
+  const shown = formats.map(({ blockBytes, metadataBytes, performance, inUse }) => {
+    const block = metadataBytes === 0 ? `${blockBytes}` : `${blockBytes}+${metadataBytes}`;
+    return `${block} (${inUse ? "in use, " : ""}${performance})`;
+  });
+  const parts = [
+    `${version ?? "of unknown version"} by ${via}`,
+    ...(transferBytesMax === undefined ? [] : [`commands up to ${sizeText(transferBytesMax)}`]),
+    `formats ${shown.join(", ")}`,
+  ];
+  return parts.join("; ");
 }

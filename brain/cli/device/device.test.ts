@@ -185,7 +185,7 @@ describe("claiming and releasing", () => {
   test("with --yes it is done, and the flag for the agent is shown", async () => {
     const done = await device("claim", sata, "--pool", "slow", "--node", "any", "--wipe", "--yes");
     expect(done.code).toBe(0);
-    expect(done.stdout).toContain(`--pool slow=device:${sata}\n`);
+    expect(done.stdout).toContain(`--pool slow=device:${sata},tier=cold\n`);
     expect(devices.did).toEqual([`claim ${sata} {"poolName":"slow","nodeName":"","wipe":true,"move":false}`]);
     devices.segments = 3;
     const released = await device("release", sata, "--destroy-data", "--yes");
