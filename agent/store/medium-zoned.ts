@@ -158,7 +158,8 @@ class ZonedMedium implements Medium {
   }
 
   isFixed(segmentId: number): boolean {
-    return this.#fixed.has(this.#zoneOf("remove", segmentId).zone);
+    const place = this.#segments.get(segmentId);
+    return place !== undefined && this.#fixed.has(place.zone);
   }
 
   async remove(segmentId: number): Promise<void> {

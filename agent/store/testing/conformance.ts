@@ -29,14 +29,14 @@ export interface ConformanceOptions {
 }
 
 /** The error's code, or "no error". */
-export async function codeOf(run: Promise<unknown>): Promise<string> {
+async function codeOf(run: Promise<unknown>): Promise<string> {
   return run.then(
     () => "no error",
     (error: unknown) => (isAppError(error) ? error.code : String(error)),
   );
 }
 
-export const deletionOf = (chunks: readonly TestChunk[]) => ({
+const deletionOf = (chunks: readonly TestChunk[]) => ({
   orderedBy: { epoch: 2 ** 33, actNo: 1 },
   reason: "superseded" as const,
   names: chunks.map(({ name }) => name),
@@ -49,7 +49,7 @@ export async function expectWhole(store: PoolChunkStore, chunk: TestChunk): Prom
 }
 
 /** Opens the pool, bound to the cluster. */
-export async function openUnderTest(medium: MediumUnderTest): Promise<PoolChunkStore> {
+async function openUnderTest(medium: MediumUnderTest): Promise<PoolChunkStore> {
   const store = await openChunkStore(medium.options());
   await store.adopt(clusterUuid);
   return store;
