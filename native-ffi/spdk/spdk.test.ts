@@ -84,7 +84,14 @@ withMock("the structs are those of the header, as the C compiler lays them out",
 });
 
 test("without SPDK the error says how to get it, and what to do without", () => {
-  expect(() => startDriver("spdk", "")).toThrow(/build SPDK.*COUCHESTOR_SPDK.*libaio/s);
+  const before = process.env["COUCHESTOR_SPDK"];
+  process.env["COUCHESTOR_SPDK"] = "/nowhere/libcouchestor_spdk.so.1";
+  try {
+    expect(() => startDriver("spdk", "")).toThrow(/does not exist.*build SPDK.*COUCHESTOR_SPDK.*libaio/s);
+  } finally {
+    if (before === undefined) delete process.env["COUCHESTOR_SPDK"];
+    else process.env["COUCHESTOR_SPDK"] = before;
+  }
 });
 
 test("what names no namespace is refused with what is allowed", () => {
