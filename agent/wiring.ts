@@ -92,7 +92,11 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   const reader = new StripeReader(mover, { maps, budget: memory.moving, finder });
   const acts = new ActRunner({ ...mover, budget: memory.moving, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
-  const devices = startDevices({ ...parts, ...inspectParts(checksum), ioErrors, specs: config.pools }, pools, shutdown);
+  const devices = startDevices(
+    { ...parts, ...inspectParts(checksum, clock), ioErrors, specs: config.pools },
+    pools,
+    shutdown,
+  );
   const core: Core = {
     config,
     parts,

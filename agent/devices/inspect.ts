@@ -135,6 +135,8 @@ export function openFailure({ path }: Pick<Device, "path">, error: unknown): Use
     case "ENODEV":
     case "ENXIO":
       return say("gone", `${path} is gone (${code})`);
+    case "ETIMEDOUT":
+      return say("silent", `${path} does not answer: it was asked and has said nothing for some time`);
     case "ENOMEDIUM":
       return say("empty", `there is no medium in ${path}`);
     default:

@@ -25,6 +25,7 @@ import { HealthMonitor } from "./health/health-monitor.ts";
 import type { Device } from "./model.ts";
 import { nvmeIdentity } from "./nvme-identity.ts";
 import { openersOf } from "./openers-adapter.ts";
+import { patientNodes } from "./patient-nodes.ts";
 import { release } from "./release.ts";
 import { resolveDevice } from "./resolve.ts";
 import { WorkerSmartReader } from "./smart/worker-reader.ts";
@@ -39,7 +40,7 @@ const rereadPartitionTable = 0x125f; // BLKRRPART
 export async function systemClaimParts(clock: Clock): Promise<ClaimParts> {
   return {
     tree: systemTree(),
-    nodes: systemDeviceNodes(),
+    nodes: patientNodes(systemDeviceNodes(), clock),
     checksum: (await selectCodec()).checksum,
     clock,
     fileSystem: nodeFileSystem({ flock: flockExclusive, dropCache: fadviseDontNeed }),

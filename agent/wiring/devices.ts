@@ -8,6 +8,7 @@ import type { IoErrorCounts } from "../devices/health/io-errors.ts";
 import { PoolDevices } from "../devices/health/pool-devices.ts";
 import type { InspectParts } from "../devices/inspect.ts";
 import { DeviceMonitor } from "../devices/monitor.ts";
+import { patientNodes } from "../devices/patient-nodes.ts";
 import { WorkerSmartReader } from "../devices/smart/worker-reader.ts";
 import { systemTree } from "../devices/sys-tree.ts";
 import type { PoolRegistry } from "../pools/pool-registry.ts";
@@ -20,8 +21,8 @@ export interface NodeDevices {
 }
 
 /** What looking at devices needs of this machine. */
-export function inspectParts(checksum: Checksum): InspectParts {
-  return { tree: systemTree(), nodes: systemDeviceNodes(), checksum };
+export function inspectParts(checksum: Checksum, clock: Clock): InspectParts {
+  return { tree: systemTree(), nodes: patientNodes(systemDeviceNodes(), clock), checksum };
 }
 
 /** Starts looking, in the background: an agent is ready whatever its disks do. Stops with the agent. */

@@ -44,7 +44,7 @@ export async function openPools(
   const { clock, log, ioErrors, ioLatencies } = parts;
   const identities = new PoolIdentities(config.dataDir);
   await identities.load();
-  const look = inspectParts(parts.checksum);
+  const look = inspectParts(parts.checksum, parts.clock);
   const claimed = (wanted: Parameters<typeof claimedDevice>[1]) => claimedDevice(look, wanted);
   const open = poolOpener({
     ...parts,
