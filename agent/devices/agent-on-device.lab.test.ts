@@ -97,7 +97,8 @@ test("a pool by its device's id: claimed, opened, reported, and not given to ano
   await local.claim(id, order, { dryRun: false, signal });
   await told(() => pool()?.state === "Online" && pool()?.clusterUuid === clusterUuid, "the pool is not opened");
   await told(() => device()?.health?.state === "Healthy", "the disk's health is not reported");
-  expect(device()).toMatchObject({ serial: "POOL1", tier: "hot", label: { poolUuid: pool()?.poolUuid as string } });
+  await told(() => device()?.label?.poolUuid === pool()?.poolUuid, "the pool on the disk is not noticed");
+  expect(device()).toMatchObject({ serial: "POOL1", tier: "hot" });
 
   const refused = await local.release(id, true, { dryRun: false, signal }).then(
     () => "released",
