@@ -32,6 +32,7 @@ const backoffMsMax = 60_000;
 const replanMs = 1_000;
 const togetherMsDefault = 24 * 3_600_000;
 const blockedShownMax = 256;
+const blockedAfterFailures = 3;
 
 interface Held {
   reason: string;
@@ -121,8 +122,10 @@ export class EvacuationController {
     if (left === 0) return "emptied";
     if (this.#brake !== undefined) return "held back";
     if (this.#services.cluster.repairPaused) return "paused";
-    const stuck =
-      this.#plan.queue.length > 0 && this.#running.size === 0 && this.#plan.queue.every((c) => this.#held.has(c.name));
+    // A move that fails once or twice, as when an agent is slow, is tried again soon: that is no state to tell people of.
+    const isStuck = ({ name }: EvacuationCandidate): boolean =>
+      (this.#held.get(name)?.failures ?? 0) >= blockedAfterFailures;
+    const stuck = this.#plan.queue.length > 0 && this.#running.size === 0 && this.#plan.queue.every(isStuck);
     return stuck ? "blocked" : "emptying";
   }
 

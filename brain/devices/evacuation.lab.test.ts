@@ -1,6 +1,6 @@
 /**
  * A cluster of real agents on real NVMe devices: one of them says that it is failing, and is emptied while the data stays whole.
- * lab: machine=bare timeoutSeconds=600 memoryMiB=3584
+ * lab: machine=bare timeoutSeconds=900 memoryMiB=3584
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -67,7 +67,7 @@ function pathOf(devices: readonly { path: string; serial?: string }[], serial: s
 }
 
 beforeAll(async () => {
-  writeFileSync(file, seededPrng(1).bytes(24 << 20));
+  writeFileSync(file, seededPrng(1).bytes(6 << 20));
   for (const n of nodes)
     await askHost({ verb: "plug", disk: `nvc${n}`, kind: "nvme", serial: `EVAC${n}`, sizeMiB: 512, slot: `rp${n}` });
   const listen = ["--metrics-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"];
@@ -100,8 +100,20 @@ beforeAll(async () => {
     120_000,
     "not all agents have come",
   );
-  run("volume", "import", "v1", "--file", file, "--code", "2+1", "--data-dir", data("brain"));
-}, 240_000);
+  run(
+    "volume",
+    "import",
+    "v1",
+    "--file",
+    file,
+    "--code",
+    "2+1",
+    "--stripe-size",
+    "256KiB",
+    "--data-dir",
+    data("brain"),
+  );
+}, 300_000);
 
 afterAll(async () => {
   for (const daemon of daemons) daemon.kill("SIGKILL");
@@ -116,7 +128,7 @@ test("a device that says it is failing is noticed and emptied before it is dead,
       const { evacuation } = repair();
       return evacuation.pools[0]?.phase === "emptied" ? evacuation : undefined;
     },
-    150_000,
+    240_000,
     "not emptied",
   );
   expect(done.pools).toMatchObject([
@@ -128,7 +140,7 @@ test("a device that says it is failing is noticed and emptied before it is dead,
   expect(metrics).toMatch(/couchestor_device_temperature_celsius\{[^}]*\} 50/);
   run("volume", "export", "v1", "--file", data("back.bin"), "--data-dir", data("brain"));
   expect(sha256(data("back.bin"))).toBe(sha256(file));
-}, 240_000);
+}, 300_000);
 
 test("two of four failing at once are held back, with the reason", async () => {
   await askHost({ verb: "set", device: "nvc1", property: "smart_critical_warning", value: 4 });
@@ -137,9 +149,9 @@ test("two of four failing at once are held back, with the reason", async () => {
       const { evacuation } = repair();
       return evacuation.heldBack === undefined ? undefined : evacuation;
     },
-    150_000,
+    240_000,
     "not held back",
   );
   expect(held.heldBack).toMatch(/2 of 4 pools stand on devices that report that they are failing/);
   expect(held.running).toBe(0);
-}, 200_000);
+}, 300_000);

@@ -182,8 +182,9 @@ describe("evacuation", () => {
     await t.importVolume("v1", 1);
     const pool = poolOf(0);
     pool.health = failing;
-    await t.until(() => t.brain.evacuation.status().blocked.length > 0, "blocked");
-    expect(t.brain.evacuation.status().pools[0]).toMatchObject({ phase: "blocked", runsLeft: 1 });
+    await t.until(() => t.brain.evacuation.status().blocked.length > 0, "the first attempt");
+    expect(t.brain.evacuation.status().pools[0]).toMatchObject({ phase: "emptying", runsLeft: 1 });
+    await t.until(() => t.brain.evacuation.status().pools[0]?.phase === "blocked", "blocked");
     await t.crash();
     expect(await t.allReadable("v1")).toBe(true);
     t.fleet.addNode("n4", 2);
