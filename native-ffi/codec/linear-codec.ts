@@ -89,6 +89,9 @@ export function unrecoverable(code: Code, present: Iterable<number>, wanted: rea
   );
 }
 
+/** Of a code without parity: replica(1). */
+const nothing: PreparedMatrix = { run: () => {} };
+
 export function linearCodec(kernel: MatrixKernel): ErasureCodec {
   const byObject = new WeakMap<Code, PreparedCode>();
   const byName = new Map<string, PreparedCode>();
@@ -98,7 +101,8 @@ export function linearCodec(kernel: MatrixKernel): ErasureCodec {
     let prepared = byName.get(name);
     if (!prepared) {
       const dataCount = dataShards(code);
-      const encoder = kernel.prepare(parityRows(code));
+      const rows = parityRows(code);
+      const encoder = rows.rows === 0 ? nothing : kernel.prepare(rows);
       prepared = { dataCount, parityCount: shardCount(code) - dataCount, encoder, decoders: new Map() };
       if (byName.size >= codesMax) byName.delete(byName.keys().next().value as string);
       byName.set(name, prepared);
