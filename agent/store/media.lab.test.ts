@@ -76,13 +76,13 @@ const media: { name: string; spec: () => MediumSpec; capacityMebibytes: number; 
   {
     name: "a zoned NVMe namespace, by append",
     spec: () => zonedSpec(zonedPath),
-    capacityMebibytes: 36,
+    capacityMebibytes: 72,
     bigBlocks: 120,
   },
   {
     name: "a zoned NVMe namespace, by write",
     spec: () => zonedSpec(zonedPath, { writeBy: "write" }),
-    capacityMebibytes: 36,
+    capacityMebibytes: 72,
     bigBlocks: 120,
   },
 ];

@@ -1,6 +1,6 @@
 /**
  * A pool on a zoned device: a segment is a zone. The first two zones hold the superblock, those behind them segments; conventional zones are not
- * used. The write pointers say where content ends, so nothing of a former tenant can be met.
+ * used. The write pointers say where content ends; behind it a zone that was finished may show what a former tenant left, under another segment id.
  *
  * A zone that is left partly written counts against the device's limit of active zones, so it is finished when the next segment begins. Of what a
  * process wrote before it was killed the write pointer tells as well: the records up to it are read, and the next segment begins in another zone.
