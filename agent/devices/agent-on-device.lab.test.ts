@@ -1,7 +1,7 @@
 /**
  * An agent whose pool is a claimed disk: the disk is pulled out under it and comes back in another slot; nothing acknowledged is lost, and what
  * happened is told.
- * lab: machine=bare timeoutSeconds=420 memoryMiB=3072
+ * lab: machine=bare timeoutSeconds=480 memoryMiB=3072
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ const pool = () => beats.at(-1)?.pools[0];
 const device = () => beats.at(-1)?.devices?.find((found) => found.id === id);
 
 /** Waits for a heartbeat that `look` likes. */
-function told(look: () => boolean | undefined, words: string, timeoutMs = 60_000): Promise<true> {
+function told(look: () => boolean | undefined, words: string, timeoutMs = 120_000): Promise<true> {
   return until(async () => (look() === true ? true : undefined), timeoutMs, words).catch((error) => {
     throw new Error(`${words}: pool ${JSON.stringify(pool())}, device ${JSON.stringify(device()?.health)}`, {
       cause: error,
@@ -108,7 +108,7 @@ test("a pool by its device's id: claimed, opened, reported, and not given to ano
   const metrics = await (await fetch(`${agent.urls.metrics}/metrics`)).text();
   expect(metrics).toContain(`couchestor_device_info{device="${id}"`);
   expect(metrics).toMatch(/couchestor_device_health_state\{[^}]*state="Healthy"[^}]*\} 1/);
-}, 200_000);
+}, 390_000);
 
 test("pulled out it is Gone and its pool Failed; in another slot the pool is back with all that was acknowledged", async () => {
   const chunks = Array.from({ length: 30 }, (_, i) => chunkOf(i, { blocks: 1 + (i % 20) }));
@@ -122,4 +122,4 @@ test("pulled out it is Gone and its pool Failed; in another slot the pool is bac
   await told(() => pool()?.state === "Online", "the pool is not opened again");
   await told(() => device()?.health?.state === "Healthy", "the disk is not well again");
   expect(await states(chunks)).toEqual(chunks.map(() => "ok"));
-}, 200_000);
+}, 390_000);
