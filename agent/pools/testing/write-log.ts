@@ -70,7 +70,7 @@ export async function readWriteLog(device: string): Promise<LoggedWrite[]> {
  * The device as it is found after a cut behind entry `cutAt`: all that was flushed before, and of the writes since the last flush any part,
  * in units of 512 bytes.
  */
-export function memoryDevice(sizeBytes: number, log: readonly LoggedWrite[], cutAt: number, prng: Prng): BlockDevice {
+export function contentAfterCut(sizeBytes: number, log: readonly LoggedWrite[], cutAt: number, prng: Prng): Uint8Array {
   const content = new Uint8Array(sizeBytes);
   const done = log.slice(0, cutAt);
   const lastFlush = done.findLastIndex(({ flush }) => flush);
@@ -84,6 +84,12 @@ export function memoryDevice(sizeBytes: number, log: readonly LoggedWrite[], cut
       content.set(entry.data.subarray(from, from + sectorBytes), entry.offset + from);
     }
   });
+  return content;
+}
+
+/** A device in memory with this content. */
+export function memoryDevice(content: Uint8Array): BlockDevice {
+  const sizeBytes = content.byteLength;
   return {
     sizeBytes,
     async read(into, offset) {
