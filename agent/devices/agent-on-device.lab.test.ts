@@ -55,13 +55,13 @@ const order = { poolName: "hot", nodeName: "n1", clusterUuid: undefined, wipe: f
 const pool = () => beats.at(-1)?.pools[0];
 const device = () => beats.at(-1)?.devices?.find((found) => found.id === id);
 
-/** Waits for a heartbeat that `look` likes. */
-function told(look: () => boolean | undefined, words: string, timeoutMs = 120_000): Promise<true> {
-  return until(async () => (look() === true ? true : undefined), timeoutMs, words).catch((error) => {
-    throw new Error(`${words}: pool ${JSON.stringify(pool())}, device ${JSON.stringify(device()?.health)}`, {
-      cause: error,
-    });
-  });
+/** Waits for a heartbeat that `look` likes. Looks are counted, since the clock of an emulated machine on a busy host may jump by minutes. */
+async function told(look: () => boolean | undefined, words: string): Promise<void> {
+  for (let looks = 0; look() !== true; looks++) {
+    if (looks === 5_000)
+      throw new Error(`${words}: pool ${JSON.stringify(pool())}, device ${JSON.stringify(device())}`);
+    await systemClock.sleep(20);
+  }
 }
 
 async function put({ image }: TestChunk): Promise<number> {
@@ -108,7 +108,7 @@ test("a pool by its device's id: claimed, opened, reported, and not given to ano
   const metrics = await (await fetch(`${agent.urls.metrics}/metrics`)).text();
   expect(metrics).toContain(`couchestor_device_info{device="${id}"`);
   expect(metrics).toMatch(/couchestor_device_health_state\{[^}]*state="Healthy"[^}]*\} 1/);
-}, 390_000);
+}, 3_600_000);
 
 test("pulled out it is Gone and its pool Failed; in another slot the pool is back with all that was acknowledged", async () => {
   const chunks = Array.from({ length: 30 }, (_, i) => chunkOf(i, { blocks: 1 + (i % 20) }));
@@ -122,4 +122,4 @@ test("pulled out it is Gone and its pool Failed; in another slot the pool is bac
   await told(() => pool()?.state === "Online", "the pool is not opened again");
   await told(() => device()?.health?.state === "Healthy", "the disk is not well again");
   expect(await states(chunks)).toEqual(chunks.map(() => "ok"));
-}, 390_000);
+}, 3_600_000);
