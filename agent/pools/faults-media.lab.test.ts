@@ -1,7 +1,7 @@
 /**
  * Sectors that can't be read and flushes that fail: what lies elsewhere is served, what is hurt is an error and never absent or wrong, and it can
  * be put again.
- * lab: machine=bare timeoutSeconds=300 memoryMiB=3072
+ * lab: machine=bare timeoutSeconds=600 memoryMiB=3072
  */
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
  * Disks pulled out while chunks are written to them: nothing acknowledged is lost, the pool says that its disk is gone (not full, not damaged),
  * and goes on when the disk is back, under whatever name.
- * lab: timeoutSeconds=300
+ * lab: timeoutSeconds=600
  */
 import { expect, test } from "bun:test";
 import { rmSync, symlinkSync, writeFileSync } from "node:fs";

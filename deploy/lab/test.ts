@@ -28,7 +28,7 @@ interface Counts {
 
 /** What a test file asks for. Throws when it asks for what there is not, so that a typing error can't pass for a default. */
 export function needsOf(text: string): Needs {
-  const needs: Needs = { machine: "standard", timeoutSeconds: 240, memoryMiB: 2048 };
+  const needs: Needs = { machine: "standard", timeoutSeconds: 600, memoryMiB: 2048 };
   const asked = /^[ */]*\blab: ((?:\w+=\w+ ?)+)/m.exec(text)?.[1]?.trim().split(" ") ?? [];
   for (const pair of asked) {
     const [key = "", value = ""] = pair.split("=");
