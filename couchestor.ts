@@ -86,6 +86,14 @@ async function commandLine(argv: readonly string[]): Promise<number> {
       const { codec, checksum, notes } = await selectCodec();
       return { description: codec.description, checksum: checksum.description, notes };
     },
+    devices: async () => {
+      const [{ localDevices }, { systemPrng }, { silentLogger }] = await Promise.all([
+        import("./agent/devices/local-adapter.ts"),
+        import("@couchestor/common/runtime/prng.ts"),
+        import("@couchestor/common/observe/logger.ts"),
+      ]);
+      return localDevices({ clock: systemClock, prng: systemPrng, log: silentLogger() });
+    },
   });
 }
 

@@ -95,3 +95,16 @@ test("off loopback without certificates is refused, naming the flags that are mi
   expect(config.clusterTls).toEqual({ certFile: "c", keyFile: "k", caFiles: ["a", "b"] });
   expect(config.adminTls?.caFiles).toEqual(["d"]);
 });
+
+test("a pool past the kernel needs an engine that can, and the engines are named", () => {
+  const spdk = [...good, "--pool", "raw=spdk:0000:5e:00.0/1"];
+  expect(() => parseAgentConfig(spdk)).toThrow("--pool raw: spdk:0000:5e:00.0/1 needs --io-engine spdk");
+  expect(parseAgentConfig([...spdk, "--io-engine", "spdk"])).toMatchObject({
+    ioEngine: "spdk",
+    pools: [{ poolName: "fast" }, { poolName: "raw", path: "spdk:0000:5e:00.0/1" }],
+  });
+  expect(parseAgentConfig(good)).toMatchObject({ ioEngine: "libaio", ioEngineOptions: "" });
+  expect(() => parseAgentConfig([...good, "--io-engine", "uring"])).toThrow(
+    '--io-engine: got "uring", allowed is libaio, spdk, spdk-mock',
+  );
+});

@@ -13,7 +13,12 @@ import {
 } from "@couchestor/common/observe/logger.ts";
 import type { TlsFiles } from "@couchestor/common/tls/material.ts";
 import { checkByteLimits, parseBytes } from "@couchestor/common/units/bytes.ts";
+import { z } from "zod";
+import { userSpacePrefix } from "./pools/open-pool.ts";
 import { type PoolSpec, parseLabel, parsePoolSpec, poolSpecProblems } from "./pools/pool-spec.ts";
+
+const ioEngineSchema = z.enum(["libaio", "spdk", "spdk-mock"]);
+type IoEngine = z.infer<typeof ioEngineSchema>;
 
 export interface AgentConfig {
   nodeName: string;
@@ -28,6 +33,9 @@ export interface AgentConfig {
   /** The name or address that others reach the cluster and admin listeners by; undefined: the one listened on. */
   advertiseHost: string | undefined;
   memoryBudgetBytes: number;
+  /** What drives devices: the kernel, by libaio; or SPDK or the mock of it for pools at `spdk:…`, with the driver's own options. */
+  ioEngine: IoEngine;
+  ioEngineOptions: string;
   logFormat: LogFormat;
   logLevel: LogLevel;
   /** Of the cluster listener; its CAs are the agents' and the brain's. */
@@ -52,6 +60,8 @@ const flags = {
   "health-listen": { ...text, default: "127.0.0.1:8081" },
   "advertise-host": text,
   "memory-budget": { ...text, default: "256MiB" },
+  "io-engine": { ...text, default: "libaio" },
+  "io-engine-options": { ...text, default: "" },
   "tls-cert": text,
   "tls-key": text,
   "client-ca": many,
@@ -66,13 +76,16 @@ export const agentUsage = `couchestor agent --node-name NAME --brain URL --data-
   --node-name NAME          this node, as placement sees it (required)
   --brain URL               the brain's cluster listener (required)
   --data-dir DIR            where the agent keeps its own state (required; one agent at a time)
-  --pool NAME=PATH[,k=v…]   a directory or a block device for chunks; repeat for more
+  --pool NAME=PATH[,k=v…]   a directory or a block device for chunks, or device:ID for a claimed device (couchestor
+                            device list); repeat for more
   --label KEY=VALUE         of this node: zone, rack …; repeat for more
   --listen HOST:PORT        for the brain and other agents (127.0.0.1:0)
   --admin-listen HOST:PORT  for import and export (127.0.0.1:0)
   --advertise-host HOST     how others reach these two; needed when listening on all addresses
   --metrics-listen, --health-listen HOST:PORT   (127.0.0.1:8080, 127.0.0.1:8081)
   --memory-budget 256MiB    the most data held in memory on its way
+  --io-engine libaio        or spdk, for pools at spdk:ADDRESS/NSID, which the agent then drives past the kernel
+  --io-engine-options K=V,… for SPDK (docs/spdk.md)
   --tls-cert FILE --tls-key FILE                   this agent's certificate; required off loopback, with
   --client-ca FILE…         CAs of who may call --listen (agents, brain)
   --admin-client-ca FILE…   CAs of who may call --admin-listen
@@ -110,6 +123,8 @@ export function parseAgentConfig(argv: readonly string[]): AgentConfig {
     healthListen: address("health-listen"),
     advertiseHost: values["advertise-host"] === undefined ? undefined : one("advertise-host"),
     memoryBudgetBytes: take(() => memoryOf(one("memory-budget")), 0),
+    ioEngine: take(() => choice(ioEngineSchema, one("io-engine"), "--io-engine", ioEngineSchema.options), "libaio"),
+    ioEngineOptions: one("io-engine-options"),
     logFormat: take(() => choice(logFormatSchema, one("log-format"), "--log-format", logFormats), "text"),
     logLevel: take(() => choice(logLevelSchema, one("log-level"), "--log-level", logLevels), "info"),
     clusterTls: tlsOf(values, "client-ca", problems),
@@ -118,7 +133,7 @@ export function parseAgentConfig(argv: readonly string[]): AgentConfig {
   };
   if (config.dataDir === "") problems.push("--data-dir: got nothing, allowed is a folder for the agent's own state");
   if (all("pool").length === config.pools.length) problems.push(...poolSpecProblems(config.pools));
-  problems.push(...reachProblems(config));
+  problems.push(...reachProblems(config), ...engineProblems(config));
   const unique = [...new Set(problems)];
   if (unique.length === 0) return config;
   throw new AppError("InvalidArgument", `agent: ${unique.join("\n  ")}`, { data: { problems: unique } });
@@ -179,6 +194,12 @@ function tlsOf(
   if (certFile !== undefined && keyFile !== undefined && caFiles !== undefined) return { certFile, keyFile, caFiles };
   problems.push(`TLS needs --tls-cert, --tls-key and --${caFlag} together`);
   return undefined;
+}
+
+function engineProblems({ pools, ioEngine }: AgentConfig): string[] {
+  const needs = pools.find(({ path }) => path.startsWith(userSpacePrefix));
+  if (needs === undefined || ioEngine !== "libaio") return [];
+  return [`--pool ${needs.poolName}: ${needs.path} needs --io-engine spdk (docs/spdk.md)`];
 }
 
 /** Whether others can reach what this agent says it listens on, and only those who may. */

@@ -12,9 +12,10 @@ import { commit, version } from "@couchestor/common/runtime/version.ts";
 import { WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
 import { planRecovery } from "@couchestor/native-ffi/codec/recovery.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
-import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { fadviseDontNeed, flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
 import type { AgentConfig } from "./config.ts";
+import { reportedDevices } from "./devices/device-info.ts";
+import { IoErrorCounts } from "./devices/health/io-errors.ts";
 import { brainClient } from "./heartbeat/brain-client.ts";
 import { HeartbeatLoop } from "./heartbeat/heartbeat.ts";
 import { adminApp } from "./http/admin-app.ts";
@@ -29,11 +30,12 @@ import { NodePeers } from "./mover/node-peers.ts";
 import { PoolFinder } from "./mover/pool-finder.ts";
 import { StripeReader } from "./mover/stripe-reader.ts";
 import { agentMetrics } from "./observe/metrics.ts";
-import { PoolIdentities } from "./pools/identities.ts";
-import { poolOpener } from "./pools/open-pool.ts";
-import { PoolRegistry } from "./pools/pool-registry.ts";
+import type { PoolRegistry } from "./pools/pool-registry.ts";
 import type { BrainPort, Log } from "./ports.ts";
+import { DeviceLatencies } from "./store/io-latency.ts";
 import { takeDataDir } from "./take-data-dir.ts";
+import { inspectParts, type NodeDevices, startDevices } from "./wiring/devices.ts";
+import { openPools } from "./wiring/pools.ts";
 
 export interface AgentParts {
   clock: Clock;
@@ -51,10 +53,6 @@ export interface RunningAgent {
 
 const adminBodyBytesMax = Number.MAX_SAFE_INTEGER;
 const probeBodyBytesMax = 64 * 1024;
-const poolsLookEveryMs = 1_000;
-/** A pool that takes longer to open (a big one without a snapshot, a disk that hangs) is awaited in the background. */
-const poolsOpenWaitMs = 30_000;
-
 /** Starts an agent; ready on return. Throws `FailedPrecondition` when another has the data folder, and whatever else is wrong with the flags. */
 export async function startAgent(config: AgentConfig, parts: AgentParts): Promise<RunningAgent> {
   const shutdown = new ShutdownGroup("agent", parts.clock);
@@ -82,7 +80,9 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   };
   for (const one of Object.values(tls)) await one.look();
 
-  const pools = await openPools(config, { ...parts, fileSystem, checksum }, shutdown);
+  const ioErrors = new IoErrorCounts();
+  const ioLatencies = new DeviceLatencies(clock);
+  const pools = await openPools(config, { ...parts, fileSystem, checksum, ioErrors, ioLatencies }, shutdown);
   const brain = brainClient(config.brainUrl, () => tls.peers.material);
   const memory = memoryBudgets(config.memoryBudgetBytes);
   const peers = new NodePeers({ nodeName, pools, checksum, clock, tls: () => tls.peers.material });
@@ -92,7 +92,26 @@ async function start(config: AgentConfig, parts: AgentParts, shutdown: ShutdownG
   const reader = new StripeReader(mover, { maps, budget: memory.moving, finder });
   const acts = new ActRunner({ ...mover, budget: memory.moving, finder }, { brain, nodeName, instanceUuid });
   const about = { version, commit, protocolVersion, codec: codec.description, nodeName, instanceUuid };
-  const core: Core = { config, parts, shutdown, tls, pools, brain, memory, maps, reader, acts, about };
+  const devices = startDevices(
+    { ...parts, ...inspectParts(checksum, clock), ioErrors, specs: config.pools },
+    pools,
+    shutdown,
+  );
+  const core: Core = {
+    config,
+    parts,
+    shutdown,
+    tls,
+    pools,
+    devices,
+    ioLatencies,
+    brain,
+    memory,
+    maps,
+    reader,
+    acts,
+    about,
+  };
 
   const heartbeat = heartbeatOf(core, () => ({
     clusterUrl: advertised(listeners.cluster, config.advertiseHost),
@@ -122,6 +141,8 @@ interface Core {
   shutdown: ShutdownGroup;
   tls: Record<"cluster" | "admin" | "peers", WatchedTls>;
   pools: PoolRegistry;
+  devices: NodeDevices;
+  ioLatencies: DeviceLatencies;
   brain: BrainPort;
   memory: MemoryBudgets;
   maps: MapCache;
@@ -131,7 +152,7 @@ interface Core {
 }
 
 function heartbeatOf(core: Core, urls: () => Pick<Heartbeat, "clusterUrl" | "adminUrl">): HeartbeatLoop {
-  const { config, parts, brain, pools, acts, about } = core;
+  const { config, parts, brain, pools, devices, acts, about } = core;
   const { nodeName, instanceUuid, codec } = about;
   return new HeartbeatLoop({
     brain,
@@ -146,7 +167,8 @@ function heartbeatOf(core: Core, urls: () => Pick<Heartbeat, "clusterUrl" | "adm
       ...urls(),
       labels: config.labels,
       codec,
-      pools: pools.infos(),
+      pools: devices.health.withDevices(pools.infos()),
+      devices: reportedDevices(devices.health.all()),
       acts: acts.progress(),
     }),
     onCluster: (clusterUuid) => pools.adopt(clusterUuid),
@@ -161,6 +183,8 @@ function listenAll(core: Core, heartbeat: HeartbeatLoop): Record<"metrics" | "he
     codec: about.codec,
     pools: () => pools.infos(),
     stores: () => pools.stores(),
+    devices: core.devices,
+    ioLatencies: () => core.ioLatencies.all(),
     acts: () => acts,
     reads: () => reader.counts,
     memory: () => memory,
@@ -223,32 +247,6 @@ async function announce(
 
 function systemFileSystem(): FileSystem {
   return nodeFileSystem({ flock: flockExclusive, dropCache: fadviseDontNeed });
-}
-
-async function openPools(
-  config: AgentConfig,
-  parts: AgentParts & { fileSystem: FileSystem; checksum: Parameters<typeof poolOpener>[0]["checksum"] },
-  shutdown: ShutdownGroup,
-): Promise<PoolRegistry> {
-  const { clock, log } = parts;
-  const identities = new PoolIdentities(config.dataDir);
-  await identities.load();
-  const open = poolOpener({ ...parts, nodeName: config.nodeName, openDevice: openDirectFile });
-  const pools = new PoolRegistry({ nodeName: config.nodeName, specs: config.pools, open, identities, clock, log });
-  shutdown.add("pools", 30_000, () => pools.close());
-  const stop = new AbortController();
-  await Promise.race([pools.start(), clock.sleep(poolsOpenWaitMs, stop.signal).catch(() => undefined)]);
-  const maintaining = (async () => {
-    while (!stop.signal.aborted) {
-      await clock.sleep(poolsLookEveryMs, stop.signal).catch(() => undefined);
-      if (!stop.signal.aborted) await pools.maintain();
-    }
-  })();
-  shutdown.add("pools/maintenance", 5_000, () => {
-    stop.abort();
-    return maintaining;
-  });
-  return pools;
 }
 
 function listenWith({ clock, log }: AgentParts, shutdown: ShutdownGroup) {

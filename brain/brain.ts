@@ -3,6 +3,7 @@ import type { ActId } from "@couchestor/common/api/acts.ts";
 import type { HeartbeatAnswer } from "@couchestor/common/api/nodes.ts";
 import { ActRegistry } from "./acts/act-registry.ts";
 import { ChunkOrders } from "./acts/chunk-orders.ts";
+import { EvacuationController, type EvacuationOptions } from "./devices/evacuation-controller.ts";
 import { Sweeper, type SweepOptions } from "./garbage/sweeper.ts";
 import { ClusterIdentity } from "./inventory/cluster.ts";
 import { Inventory } from "./inventory/inventory.ts";
@@ -25,6 +26,7 @@ export interface BrainOptions {
   offlineAfterMs: number;
   repairAfterMs: number;
   repair: RepairOptions;
+  evacuation: EvacuationOptions;
   scrub: ScrubOptions;
   sweep: SweepOptions;
 }
@@ -37,6 +39,7 @@ export class Brain {
   readonly tombstones: Tombstones;
   readonly deleter: VolumeDeleter;
   readonly repair: RepairController;
+  readonly evacuation: EvacuationController;
   readonly scrubs: ScrubController;
   readonly sweeper: Sweeper;
   readonly recovery: Recovery;
@@ -67,6 +70,12 @@ export class Brain {
     this.tombstones = new Tombstones(context.store);
     this.deleter = new VolumeDeleter(this.services, this.tombstones);
     this.repair = new RepairController(this.services, options.repair);
+    this.evacuation = new EvacuationController(this.services, {
+      ...options.evacuation,
+      ...options.repair,
+      repairsOpen: () => this.repair.openCount,
+    });
+    inventory.describeDevices((node) => this.evacuation.condition(node));
     this.scrubs = new ScrubController(this.services, options.scrub);
     this.sweeper = new Sweeper(this.services, this.tombstones, options.sweep);
     this.recovery = new Recovery(this.services, this.tombstones);
@@ -119,6 +128,7 @@ export class Brain {
     this.edits.tick();
     this.deleter.tick();
     this.repair.tick();
+    this.evacuation.tick();
     this.scrubs.tick();
     this.sweeper.tick();
     void cluster
@@ -135,6 +145,7 @@ export class Brain {
     const { acts, orders, inventory } = this.services;
     acts.stop();
     this.repair.stop();
+    this.evacuation.stop();
     for (const record of acts.active())
       if (!record.committing)
         record.end({ answer: { result: "dropped", reason: "the brain stopped" }, done: undefined });
@@ -142,6 +153,7 @@ export class Brain {
     await Promise.allSettled([
       this.scrubs.stop(),
       this.repair.settle(),
+      this.evacuation.settle(),
       this.sweeper.stop(),
       this.deleter.settle(),
       this.unfinished.settle(),

@@ -41,6 +41,7 @@ export const brainFlags = {
   "repair-rate": text,
   "repair-concurrency": { ...text, default: "2" },
   "mass-failure-percent": { ...text, default: "34" },
+  "failing-devices-percent": { ...text, default: "20" },
   "scrub-every": { ...text, default: "7d" },
   "scrub-concurrency": { ...text, default: "2" },
   "sweep-every": { ...text, default: "1d" },
@@ -66,6 +67,7 @@ export const brainUsage = `couchestor brain --data-dir DIR [flags]
   --repair-rate RATE        limit of all repairs together, such as 200MiB/s (no limit)
   --repair-concurrency 2    runs repaired at once
   --mass-failure-percent 34 above this share of offline nodes only runs that can lose nothing more are repaired; 100: never hold back
+  --failing-devices-percent 20   pools on failing devices are emptied, but none above this share of all pools; 100: never hold back
   --scrub-every 7d          every run is checked this often (0s: never)   --scrub-concurrency 2
   --sweep-every 1d          every pool is searched for garbage this often; --sweep-delay 30s after it came back
   --tls-cert FILE --tls-key FILE --agent-ca FILE… --admin-client-ca FILE… --peer-ca FILE…   required off loopback
@@ -134,6 +136,7 @@ export function brainConfigOf(values: BrainFlagValues, problems: string[]): Brai
         bytesPerSecondMax: rate === undefined ? undefined : take(() => parseRate(rate, "--repair-rate"), undefined),
         massFailureShare: count("mass-failure-percent", 1, 100) / 100,
       },
+      evacuation: { failingShareMax: count("failing-devices-percent", 1, 100) / 100 },
       scrub: {
         concurrency: count("scrub-concurrency", 1, 256),
         everyMs: duration("scrub-every", 0),

@@ -21,7 +21,7 @@ export async function missingFio(): Promise<string | undefined> {
 /** Appends the records to a new file with a sync after every `recordsPerSync`. Returns records a second. */
 export function fioWrite(job: FioJob, recordsPerSync: number): number {
   const args = ["--rw=write", "--ioengine=libaio", `--iodepth=${job.depth}`, `--fdatasync=${recordsPerSync}`];
-  const [report] = run([...args, ...common(job), "--fallocate=none", "--end_fsync=1", "--unlink=0"]);
+  const [report] = runFio([...args, ...common(job), "--fallocate=none", "--end_fsync=1", "--unlink=0"]);
   return rate(report?.write, job);
 }
 
@@ -29,7 +29,7 @@ export function fioWrite(job: FioJob, recordsPerSync: number): number {
 export function fioRead(job: FioJob): number {
   const each = Math.floor(job.records / job.depth) * job.recordBytes;
   const args = ["--rw=randread", "--ioengine=psync", "--thread", `--numjobs=${job.depth}`, "--group_reporting"];
-  const [report] = run([...args, ...common(job), `--size=${each}`, `--offset_increment=${each}`, "--invalidate=1"]);
+  const [report] = runFio([...args, ...common(job), `--size=${each}`, `--offset_increment=${each}`, "--invalidate=1"]);
   return rate(report?.read, job);
 }
 
@@ -48,7 +48,8 @@ function rate(done: z.infer<typeof side> | undefined, job: FioJob): number {
   return done.io_bytes / job.recordBytes / (done.runtime / 1000);
 }
 
-function run(args: string[]): z.infer<typeof reportSchema>["jobs"] {
+/** Runs fio with these arguments, `--output-format=json` among them. Throws with its words if it fails. */
+export function runFio(args: readonly string[]): z.infer<typeof reportSchema>["jobs"] {
   const { exitCode, stdout, stderr } = Bun.spawnSync(["fio", ...args]);
   if (exitCode !== 0) throw new AppError("Internal", `fio failed: ${stderr.toString().trim().slice(0, 300)}`);
   const text = stdout.toString();

@@ -10,7 +10,7 @@ import { seededPrng, systemPrng } from "@couchestor/common/runtime/prng.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { fadviseDontNeed, flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
 import { encodeChunkHeader } from "../store/chunk-format.ts";
-import { openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
+import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
 
 const clusterUuid = "11111111-2222-4333-8444-555555555555";
 const volumeUuid = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
@@ -28,9 +28,14 @@ export async function withFolder<T>(run: (folder: string) => Promise<T>): Promis
 }
 
 /** A pool as the agent opens it, except that it does nothing by itself. */
-export async function openPool(folder: string, checksum: Checksum): Promise<PoolChunkStore> {
+export function openPool(folder: string, checksum: Checksum): Promise<PoolChunkStore> {
+  return openPoolOn({ kind: "directory", path: `${folder}/pool` }, checksum);
+}
+
+/** The same on whatever medium. */
+export async function openPoolOn(medium: MediumSpec, checksum: Checksum): Promise<PoolChunkStore> {
   const store = await openChunkStore({
-    medium: { kind: "directory", path: `${folder}/pool` },
+    medium,
     poolName: "bench",
     nodeName: "bench",
     labels: {},

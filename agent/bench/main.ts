@@ -60,8 +60,16 @@ function parse(argv: readonly string[]) {
 }
 
 async function collect(): Promise<Bench[]> {
-  const [ec, chunk, cluster] = await Promise.all([import("./ec.ts"), import("./chunk.ts"), import("./cluster.ts")]);
-  return [...ec.ecBenches, ...chunk.chunkBenches, ...cluster.clusterBenches];
+  const [ec, chunk, io, zoned, devices, cluster] = await Promise.all([
+    import("./ec.ts"),
+    import("./chunk.ts"),
+    import("./io.ts"),
+    import("./zoned.ts"),
+    import("./devices.ts"),
+    import("./cluster.ts"),
+  ]);
+  const ofTheAgent = [...chunk.chunkBenches, ...io.ioBenches, ...zoned.zonedBenches, ...devices.deviceBenches];
+  return [...ec.ecBenches, ...ofTheAgent, ...cluster.clusterBenches];
 }
 
 /** Whether a line's name is, or starts with, one of `names`; a trailing `*` is allowed. No names: every line. */

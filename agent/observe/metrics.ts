@@ -2,14 +2,24 @@
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { createRegistry } from "@couchestor/common/observe/registry.ts";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { HealthMonitor } from "../devices/health/health-monitor.ts";
+import { addDeviceHealthMetrics } from "../devices/health/metrics.ts";
+import { addDeviceMetrics } from "../devices/metrics.ts";
+import type { DeviceMonitor } from "../devices/monitor.ts";
 import type { MemoryBudgets } from "../mover/byte-budget.ts";
 import type { PoolChunkStore } from "../store/chunk-store.ts";
+import type { IoLatency } from "../store/io-latency.ts";
+import { addIoLatencyMetrics } from "./io-latency-metrics.ts";
 
 export interface MetricsSources {
   nodeName: string;
   codec: string;
   pools(): PoolInfo[];
   stores(): PoolChunkStore[];
+  /** Absent: this agent looks at no devices. */
+  devices?: { monitor: Pick<DeviceMonitor, "devices">; health: Pick<HealthMonitor, "all"> };
+  /** Of devices that pools have open. */
+  ioLatencies?: () => ReadonlyMap<string, IoLatency>;
   acts(): { active: number; ends: ReadonlyMap<string, number> };
   reads(): { chunksRead: number; bytesRead: number; degradedStripes: number };
   memory(): MemoryBudgets;
@@ -49,6 +59,13 @@ export function agentMetrics(sources: MetricsSources): AgentMetrics {
   });
   addPoolGauges(registers, sources);
   addActGauges(registers, sources);
+  const { devices, ioLatencies } = sources;
+  const deviceAt = (path: string) => devices?.monitor.devices().find((device) => device.path === path)?.id;
+  if (ioLatencies !== undefined) addIoLatencyMetrics(registers, { latencies: ioLatencies, deviceAt });
+  if (devices !== undefined) {
+    addDeviceMetrics(registers, () => devices.monitor.devices());
+    addDeviceHealthMetrics(registers, () => devices.health.all());
+  }
   return {
     registry,
     request: ({ listener, method, path, status }, seconds) =>

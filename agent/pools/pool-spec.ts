@@ -4,13 +4,13 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 
 export interface PoolSpec {
   poolName: string;
-  /** A directory, or a block device. */
+  /** A directory, a block device, `device:ID` for a claimed device wherever it is plugged in, or `spdk:ADDRESS/NSID` past the kernel. */
   path: string;
   labels: Record<string, string>;
 }
 
 const allowed =
-  "NAME=PATH[,label=value…] with a lower-case name and an absolute or relative path, such as fast=/var/lib/couchestor/fast,tier=hot";
+  "NAME=PATH[,label=value…] with a lower-case name and an absolute or relative path, such as fast=/var/lib/couchestor/fast,tier=hot; or NAME=device:ID for a claimed device; or NAME=spdk:ADDRESS/NSID with --io-engine spdk";
 
 /** Parses one `--pool`. Throws `InvalidArgument` naming what came and what is allowed. */
 export function parsePoolSpec(text: string): PoolSpec {

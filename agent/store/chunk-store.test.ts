@@ -22,20 +22,6 @@ async function codeOf(run: Promise<unknown>): Promise<string> {
 }
 
 describe("put, get, delete", () => {
-  test("a chunk comes back as it was put, whole and in ranges", async () => {
-    const store = await openSimPool(simFs());
-    const chunk = chunkOf(1, { blocks: 5 });
-    expect((await store.put(chunk.image)).alreadyThere).toBe(false);
-    const whole = await store.get(keyOf(chunk.name), 0, 5);
-    expect(Buffer.compare(whole.bytes, chunk.data)).toBe(0);
-    const part = await store.get(keyOf(chunk.name), 2, 2);
-    expect(Buffer.compare(part.bytes, chunk.data.subarray(2 * 4096, 4 * 4096))).toBe(0);
-    expect([...part.crcs]).toEqual([...whole.crcs.subarray(2, 4)]);
-    expect(store.has(chunk.name)).toBe(true);
-    expect(store.info()).toMatchObject({ state: "Online", chunkCount: 1, liveBytes: 6 * 4096, clusterUuid });
-    await store.close();
-  });
-
   test("a range outside the chunk is InvalidArgument and an absent chunk is ChunkAbsent, never zeros", async () => {
     const store = await openSimPool(simFs());
     const chunk = chunkOf(1, { blocks: 2 });
@@ -62,30 +48,6 @@ describe("put, get, delete", () => {
     expect(await codeOf(store.put(chunkOf(1, { blocks: 2, over: { throughSeq: 13 } }).image))).toBe("NameReused");
     expect(Buffer.compare((await store.get(keyOf(chunk.name), 0, 2)).bytes, chunk.data)).toBe(0);
     expect(store.info().chunkCount).toBe(1);
-    await store.close();
-  });
-
-  test("many puts of one name at once store it once", async () => {
-    const store = await openSimPool(simFs());
-    const chunk = chunkOf(1);
-    const answers = await Promise.all(Array.from({ length: 20 }, () => store.put(chunk.image)));
-    expect(answers.filter((answer) => !answer.alreadyThere)).toHaveLength(1);
-    expect(store.info().chunkCount).toBe(1);
-    await store.close();
-  });
-
-  test("copies of one shard by two acts are two chunks; deleting one by its full name leaves the other", async () => {
-    const store = await openSimPool(simFs());
-    const first = chunkOf(1);
-    const second = chunkOf(1, { over: { putAct: 5 } });
-    await store.put(first.image);
-    await store.put(second.image);
-    expect(await store.delete(deletion([first.name]))).toEqual({ deleted: 1, absent: 0 });
-    expect(store.has(first.name)).toBe(false);
-    expect(Buffer.compare((await store.get(keyOf(second.name), 0, 1)).bytes, second.data)).toBe(0);
-    expect(await store.delete(deletion([first.name]))).toEqual({ deleted: 0, absent: 1 });
-    expect(await store.delete(deletion([second.name, second.name]))).toEqual({ deleted: 1, absent: 1 });
-    expect(await codeOf(store.get(keyOf(second.name), 0, 1))).toBe("ChunkAbsent");
     await store.close();
   });
 

@@ -13,17 +13,20 @@ import { LogChunkStore } from "./log-chunk-store.ts";
 import type { BlockDevice, Medium } from "./medium.ts";
 import { openBlockMedium } from "./medium-block.ts";
 import { openDirectoryMedium } from "./medium-directory.ts";
+import { openZonedMedium } from "./medium-zoned.ts";
 import type { PoolLog } from "./pool.ts";
 import { type PoolLimits, poolLimits } from "./pool-limits.ts";
 import type { ChunkStore } from "./ports.ts";
 import type { DamagedRange } from "./record-scanner.ts";
 import { recover } from "./recovery.ts";
 import type { Superblock } from "./superblock.ts";
+import type { ZonedDevice } from "./zoned-device.ts";
 
 export type MediumSpec =
   | { kind: "directory"; path: string }
   /** `path` names the device and is what the lock is taken on; `open` opens it once the lock is held. `format` destroys what is on it. */
-  | { kind: "block"; path: string; open: () => Promise<BlockDevice>; format?: boolean };
+  | { kind: "block"; path: string; open: () => Promise<BlockDevice>; format?: boolean }
+  | { kind: "zoned"; path: string; open: () => Promise<ZonedDevice>; format?: boolean };
 
 export interface ChunkStoreOptions {
   medium: MediumSpec;
@@ -81,12 +84,20 @@ export async function openChunkStore(options: ChunkStoreOptions): Promise<PoolCh
     await medium?.close().catch(() => {});
     await lock?.release();
     if (!(error instanceof FileSystemError)) throw error;
-    const why = error.code === "EWOULDBLOCK" ? "another process has it open" : error.message;
-    throw new AppError("Unavailable", `pool ${options.poolName} at ${path}: ${why}`, {
+    throw new AppError("Unavailable", `pool ${options.poolName} at ${path}: ${whyClosed(error)}`, {
       cause: error,
       retryable: false,
     });
   }
+}
+
+/** What to tell of an error that kept a pool from being opened, and what to do about it. */
+function whyClosed({ code, message }: FileSystemError): string {
+  if (code === "EWOULDBLOCK") return "another process has it open";
+  if (code === "EBUSY") return `${message}: it is mounted, part of another device, or open elsewhere`;
+  if (code === "EACCES" || code === "EPERM")
+    return `${message}: run the agent as root, or give its user the rights to it`;
+  return message;
 }
 
 async function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promise<Medium> {
@@ -105,11 +116,21 @@ async function openMedium(options: ChunkStoreOptions, limits: PoolLimits): Promi
   });
   const { path } = medium;
   if (medium.kind === "directory") return openDirectoryMedium({ fileSystem, checksum, path, fresh });
-  const device = await medium.open();
+  const { format } = medium;
+  if (medium.kind === "zoned")
+    return onDevice(medium.open, (device) => openZonedMedium({ device, checksum, path, format, fresh }));
+  return onDevice(medium.open, (device) => openBlockMedium({ device, checksum, path, format, fresh }));
+}
+
+/** A device is opened exclusively: one left open would refuse us at the next attempt, and hide why this one failed. */
+async function onDevice<Device extends { close(): Promise<void> }>(
+  open: () => Promise<Device>,
+  use: (device: Device) => Promise<Medium>,
+): Promise<Medium> {
+  const device = await open();
   try {
-    return await openBlockMedium({ device, checksum, path, format: medium.format, fresh });
+    return await use(device);
   } catch (error) {
-    // A device is opened exclusively: one left open would refuse us at the next attempt, and hide why this one failed.
     await device.close().catch(() => {});
     throw error;
   }

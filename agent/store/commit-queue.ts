@@ -181,7 +181,8 @@ export class CommitQueue {
     let offset = first.offset;
     const buffers: Uint8Array[] = [];
     for (const [i, waiting] of taken.entries()) {
-      if (offset !== first.offset && !this.#log.fits(offset, waiting.operation.bytes)) {
+      // The place was found for the first, which may turn out to write nothing: none behind it may go where it does not fit.
+      if (i > 0 && !this.#log.fits(offset, waiting.operation.bytes)) {
         this.#waiting.unshift(...taken.splice(i));
         break;
       }

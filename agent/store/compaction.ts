@@ -5,7 +5,8 @@
  * same. K3 removed, the removal not durable: as K2. K4 removed.
  *
  * A delete entry is kept while any segment exists whose id is at most that of the segment where its chunk died: no older copy of the
- * chunk can be anywhere else. A segment with a live chunk that does not verify stays as it is, until a repair has replaced that chunk.
+ * chunk can be anywhere else. A segment with a live chunk that does not verify stays as it is, until a repair has replaced that chunk; one
+ * with blocks that could not be read stays too, since a chunk in them may be live without being known.
  */
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
@@ -16,7 +17,7 @@ import type { CommitQueue, LogOperation } from "./commit-queue.ts";
 import { type BoundDeleteEntry, deleteEntriesMax, deleteRecordBytes, encodeDelete } from "./delete-format.ts";
 import { noteDamage, type Pool } from "./pool.ts";
 import { stampHeader } from "./record-format.ts";
-import { type ScannedRecord, scanSegment } from "./record-scanner.ts";
+import { type ScannedRecord, scanSegment, unreadable } from "./record-scanner.ts";
 import type { SegmentLog } from "./segment-log.ts";
 
 export interface CompactionParts {
@@ -40,7 +41,7 @@ const copiesAtOnce = 8;
 export function compactionVictims(pool: Pool, activeSegmentId: number | undefined, garbageRatio: number): number[] {
   const victims: { segmentId: number; ratio: number }[] = [];
   for (const [segmentId, account] of pool.map.segments) {
-    if (segmentId === activeSegmentId) continue;
+    if (segmentId === activeSegmentId || pool.medium.isFixed?.(segmentId)) continue;
     const length = pool.medium.kind === "directory" ? account.sizeBytes : pool.medium.segmentBytes;
     const ratio = pool.map.garbageBytes(segmentId, length) / Math.max(1, length);
     if (ratio >= garbageRatio) victims.push({ segmentId, ratio });
@@ -72,7 +73,9 @@ async function compactSegment(
   const { pool, log } = parts;
   const { medium, map } = pool;
   const account = map.segments.get(segmentId);
-  if (!account || segmentId === log.activeSegmentId) return false;
+  if (!account || segmentId === log.activeSegmentId || medium.isFixed?.(segmentId)) return false;
+  const isUnread = () => pool.damage.some((range) => range.segmentId === segmentId && range.what === unreadable);
+  if (isUnread()) return false;
   const deletesNeeded = map.oldestSegment(segmentId) <= account.deadSegmentMax;
   if (account.liveCount > 0 || deletesNeeded) {
     const scan = await scanSegment({
@@ -94,7 +97,7 @@ async function compactSegment(
     }
     await copyDeletes(parts, segmentId, scan.records);
   }
-  if (account.liveCount > 0) return false;
+  if (account.liveCount > 0 || isUnread()) return false;
   try {
     pool.health.checkWritable();
     await medium.remove(segmentId);

@@ -10,13 +10,17 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { segmentBytesMax } from "./chunk-index.ts";
 import type { BlockDevice, Medium } from "./medium.ts";
-import { claimedHeaderBytes, getUuid, prefixOffset, readPrefix, recordAlignBytes } from "./record-format.ts";
+import { isMediumError } from "./pool-health.ts";
+import { readAround } from "./read-around.ts";
+import { recordAlignBytes } from "./record-format.ts";
 import { segmentHeaderBytes } from "./segment-format.ts";
+import { SegmentProbe } from "./segment-probe.ts";
 import { encodeSuperblock, newestSuperblock, type Superblock, superblockBytes } from "./superblock.ts";
 
 const slotsOffsetBytes = 2 ** 20;
 const slotsProbedAtOnce = 16;
-const scanBytes = 2 ** 20;
+/** Of a slot. With more of them the device is failing as a whole, and the pool is not opened. */
+const unreadableBlocksMax = 32;
 
 export interface BlockMediumOptions {
   device: BlockDevice;
@@ -33,7 +37,8 @@ export async function openBlockMedium(options: BlockMediumOptions): Promise<Medi
   const { device, checksum, path } = options;
   const ends = superblockOffsets(device);
   const bytes: Uint8Array[] = [];
-  for (const offset of ends) bytes.push(await readAt(device, offset, superblockBytes));
+  // Of the two copies one may be unreadable.
+  for (const offset of ends) bytes.push((await readAtAround(device, offset, superblockBytes, 1)).bytes);
   const found = options.format ? undefined : newestSuperblock(bytes, checksum);
   const superblock = found?.superblock ?? (await freshSuperblock(options));
   const lastByte = superblock.slotsOffsetBytes + superblock.slotCount * superblock.segmentBytes;
@@ -45,7 +50,7 @@ export async function openBlockMedium(options: BlockMediumOptions): Promise<Medi
   const medium = new BlockMedium(options, superblock);
   const intact = bytes.map((copy) => newestSuperblock([copy], checksum)?.superblock.poolUuid === superblock.poolUuid);
   if (!found) await medium.writeSuperblock(superblock);
-  else if (intact.includes(false)) await medium.writeSuperblock(superblock);
+  else if (intact.includes(false)) await mendSuperblock(medium, superblock);
   // Whatever the process before wrote and did not sync.
   await device.sync();
   await medium.findSlots();
@@ -61,6 +66,30 @@ async function readAt(device: BlockDevice, offset: number, length: number): Prom
   const bytes = new Uint8Array(length);
   await device.read(bytes, offset);
   return bytes;
+}
+
+async function readAtAround(
+  device: BlockDevice,
+  offset: number,
+  length: number,
+  blocksMax: number,
+): Promise<{ bytes: Uint8Array; unreadableBlocks: number }> {
+  const bytes = new Uint8Array(length);
+  const read = async (into: Uint8Array, at: number) => {
+    await device.read(into, at);
+    return into.byteLength;
+  };
+  const { unreadableBlocks } = await readAround(read, bytes, offset, blocksMax);
+  return { bytes, unreadableBlocks };
+}
+
+/** Writes the copy that is damaged again. If its blocks can't be written, the pool is as good as it was with the other one. */
+async function mendSuperblock(medium: BlockMedium, superblock: Superblock): Promise<void> {
+  try {
+    await medium.writeSuperblock(superblock);
+  } catch (error) {
+    if (!isMediumError(error)) throw error;
+  }
 }
 
 async function freshSuperblock({ device, path, format, fresh }: BlockMediumOptions): Promise<Superblock> {
@@ -87,6 +116,7 @@ class BlockMedium implements Medium {
   readonly segmentBytes: number;
   readonly recordBytesMax: number;
   superblock: Superblock;
+  unknownPlaces = 0;
   readonly #options: BlockMediumOptions;
   /** Segment id → slot. */
   readonly #slotOf = new Map<number, number>();
@@ -109,37 +139,22 @@ class BlockMedium implements Medium {
   }
 
   async #probe(slot: number): Promise<void> {
-    const header = await readAt(this.#options.device, this.#slotOffset(slot), segmentHeaderBytes);
+    const { device, checksum } = this.#options;
+    let left = unreadableBlocksMax;
+    const read = async (offset: number, length: number) => {
+      const { bytes, unreadableBlocks } = await readAtAround(device, this.#slotOffset(slot) + offset, length, left);
+      left -= unreadableBlocks;
+      return bytes;
+    };
+    const header = await read(0, segmentHeaderBytes);
     const empty = header.every((byte) => byte === 0);
-    const segmentId = empty ? undefined : (this.#segmentIdOf(header) ?? (await this.#segmentIdFromRecords(slot)));
-    if (segmentId === undefined) this.#freeSlots.push(slot);
-    else this.#slotOf.set(segmentId, slot);
-  }
-
-  /** The segment id of a valid record of this pool. */
-  #segmentIdOf(bytes: Uint8Array): number | undefined {
-    if (getUuid(bytes, prefixOffset.poolUuid) !== this.superblock.poolUuid) return undefined;
-    try {
-      return readPrefix(bytes, this.#options.checksum).segmentId;
-    } catch (error) {
-      if (error instanceof AppError && error.code === "ChunkCorrupt") return undefined;
-      throw error;
-    }
-  }
-
-  async #segmentIdFromRecords(slot: number): Promise<number | undefined> {
-    let newest: number | undefined;
-    for (let at = 0; at < this.segmentBytes; at += scanBytes) {
-      const length = Math.min(scanBytes, this.segmentBytes - at);
-      const bytes = await readAt(this.#options.device, this.#slotOffset(slot) + at, length);
-      for (let block = 0; block < length; block += recordAlignBytes) {
-        const rest = bytes.subarray(block);
-        // A header longer than what is left of the window is of a chunk over 3.6 MiB; any other record of the segment will do.
-        if (claimedHeaderBytes(rest) === 0 || claimedHeaderBytes(rest) > rest.byteLength) continue;
-        newest = Math.max(newest ?? 0, this.#segmentIdOf(rest) ?? 0) || undefined;
-      }
-    }
-    return newest;
+    const place = { read, endBytes: this.segmentBytes };
+    const probe = new SegmentProbe(this.superblock.poolUuid, checksum);
+    const segmentId = empty ? undefined : await probe.segmentId(place, header);
+    if (segmentId !== undefined) this.#slotOf.set(segmentId, slot);
+    // What can't be read may be somebody's chunk: such a slot is neither used nor free while the pool is open.
+    else if (left === unreadableBlocksMax) this.#freeSlots.push(slot);
+    else this.unknownPlaces++;
   }
 
   #slotOffset(slot: number): number {
@@ -189,8 +204,12 @@ class BlockMedium implements Medium {
     return count;
   }
 
-  write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
-    return this.#options.device.write(buffers, this.#offset("write", segmentId) + offset);
+  async write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    const end = buffers.reduce((sum, buffer) => sum + buffer.byteLength, offset);
+    // Behind the slot lies another segment.
+    if (end > this.segmentBytes)
+      throw new FileSystemError("EFBIG", `write up to ${end}`, `${this.#options.path} segment ${segmentId}`);
+    await this.#options.device.write(buffers, this.#offset("write", segmentId) + offset);
   }
 
   sync(): Promise<void> {
@@ -208,8 +227,9 @@ class BlockMedium implements Medium {
 
   async dropCache(): Promise<void> {}
 
+  /** A device that cannot tell fails the write or the sync itself. */
   async checkPresent(): Promise<void> {
-    // A device that is gone fails the write or the sync itself.
+    await this.#options.device.checkPresent?.();
   }
 
   async space(): Promise<{ totalBytes: number; freeBytes: number }> {

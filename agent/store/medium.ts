@@ -1,6 +1,6 @@
 /**
- * Where a pool's segments lie, as a port: a directory with a file each, a raw block device with a slot each; a zoned device with a zone each
- * fits too, since segments are only ever appended to and removed whole. Errors are `FileSystemError`s.
+ * Where a pool's segments lie, as a port: a directory with a file each, a raw block device with a slot each, a zoned device with a zone each.
+ * Segments are only ever appended to and removed whole. Errors are `FileSystemError`s.
  */
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
 import type { FileHandle } from "@couchestor/common/runtime/file-system.ts";
@@ -19,12 +19,16 @@ export interface Medium {
 
   /** Replaces the older copy of the superblock. Durable on return. */
   writeSuperblock(superblock: Superblock): Promise<void>;
+  /** Places that could not be read well enough to say what segment lies there, if any. They are left alone. */
+  readonly unknownPlaces?: number;
   /** Ids of all segments, in rising order. */
   segments(): Promise<number[]>;
   /** Makes a segment that begins with `header`. Its name is durable on return; the header is with the first `sync`. */
   create(segmentId: number, header: Uint8Array): Promise<void>;
   /** Removes a segment whole. Durable on return. */
   remove(segmentId: number): Promise<void>;
+  /** Whether a segment can't be removed and never will: the device holds it read-only. Absent: none. */
+  isFixed?(segmentId: number): boolean;
   /** Reads at an offset; returns fewer bytes only at the end of the segment. */
   read(segmentId: number, into: Uint8Array, offset: number): Promise<number>;
   write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void>;
@@ -57,5 +61,7 @@ export interface BlockDevice {
   write(buffers: readonly Uint8Array[], offset: number): Promise<void>;
   /** Everything written so far is durable on return, through the device's own cache. */
   sync(): Promise<void>;
+  /** Throws ENODEV if the device is gone; a device that can't tell has none. */
+  checkPresent?(): Promise<void>;
   close(): Promise<void>;
 }

@@ -9,6 +9,14 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 const gone: ReadonlySet<string> = new Set(["ENOENT", "ENODEV", "ENXIO", "ESTALE", "EBADF", "ENOTCONN", "ESHUTDOWN"]);
 const noSpace: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
 
+/** What the kernel answers where the medium can't be read: EIO, and for errors that the device calls uncorrectable ENODATA or EILSEQ. */
+const unreadable: ReadonlySet<string> = new Set(["EIO", "ENODATA", "EILSEQ", "EBADMSG", "EREMOTEIO"]);
+
+/** Whether an error is of the place that was read, and may not be of the next. */
+export function isMediumError(error: unknown): boolean {
+  return error instanceof FileSystemError && unreadable.has(error.code);
+}
+
 /** Whether an error says that there is no room. */
 export function isNoSpace(error: unknown): boolean {
   return error instanceof FileSystemError && noSpace.has(error.code);

@@ -7,6 +7,7 @@ import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { type ChunkIdentity, readChunkIdentity } from "./chunk-identity.ts";
 import { type BoundDeleteEntry, decodeDelete } from "./delete-format.ts";
 import type { Medium } from "./medium.ts";
+import { readAround } from "./read-around.ts";
 import {
   claimedHeaderBytes,
   getUuid,
@@ -27,6 +28,11 @@ export interface DamagedRange {
   toOffset: number;
   what: string;
 }
+
+/** The `what` of a range with blocks that could not be read: what is in it may be readable another time, so its segment is not removed. */
+export const unreadable = "blocks that can't be read";
+/** A segment with more of them is not scanned: the medium is failing as a whole, and what is on it is unknown rather than absent. */
+const unreadableBlocksMax = 32;
 
 export interface SegmentScan {
   records: ScannedRecord[];
@@ -56,10 +62,15 @@ class Window {
   readonly #sizeBytes: number;
   #bytes = new Uint8Array(0);
   #start = 0;
+  #unreadableBlocks = 0;
 
   constructor(options: ScanOptions, sizeBytes: number) {
     this.#options = options;
     this.#sizeBytes = sizeBytes;
+  }
+
+  get unreadableBlocks(): number {
+    return this.#unreadableBlocks;
   }
 
   /** The bytes from `offset` on, at least `length` of them unless the segment ends before; `wanted` are read at once. */
@@ -67,8 +78,11 @@ class Window {
     const have = this.#start + this.#bytes.byteLength - offset;
     if (offset < this.#start || have < Math.min(length, this.#sizeBytes - offset)) {
       const bytes = new Uint8Array(Math.max(0, Math.min(Math.max(wanted, length), this.#sizeBytes - offset)));
-      const count = await this.#options.medium.read(this.#options.segmentId, bytes, offset);
-      this.#bytes = bytes.subarray(0, count);
+      const { medium, segmentId } = this.#options;
+      const left = unreadableBlocksMax - this.#unreadableBlocks;
+      const got = await readAround((into, at) => medium.read(segmentId, into, at), bytes, offset, left);
+      this.#unreadableBlocks += got.unreadableBlocks;
+      this.#bytes = bytes.subarray(0, got.count);
       this.#start = offset;
     }
     return this.#bytes.subarray(offset - this.#start);
@@ -102,6 +116,8 @@ export async function scanSegment(options: ScanOptions): Promise<SegmentScan> {
     offset += recordBytes;
     scan.endOffset = offset;
   }
+  if (window.unreadableBlocks > 0)
+    scan.damage.push({ segmentId, fromOffset: options.fromOffset, toOffset: sizeBytes, what: unreadable });
   // What is behind the last record is a torn end or, in a slot that was used before, old content; the caller knows which segment may have it.
   if (damagedFrom !== undefined)
     scan.damage.push({ segmentId, fromOffset: damagedFrom, toOffset: sizeBytes, what: "end" });

@@ -28,6 +28,9 @@ export interface Recovered {
 
 const scansAtOnce = 4;
 
+/** Segment ids that are left out where a newer segment may lie unread. */
+const idsLeft = 4096;
+
 /** Rebuilds index and accounts. Throws `IncompatibleVersion`, or `FileSystemError` if the medium cannot be read. */
 export async function recover(medium: Medium, checksum: Checksum): Promise<Recovered> {
   const ids = await medium.segments();
@@ -97,7 +100,9 @@ async function fromScan(medium: Medium, checksum: Checksum, sizes: Map<number, n
     [...sizes].map(([id, size]) => ({ id, size, from: 0 })),
     damage,
   );
-  const lastSegmentId = [...sizes.keys()].at(-1) ?? 0;
+  // A place that can't be read may hold a segment newer than all that are known, and no two may ever have one id.
+  const leap = medium.unknownPlaces ? idsLeft : 0;
+  const lastSegmentId = ([...sizes.keys()].at(-1) ?? 0) + leap;
   return { map, damage, from: "scan", scannedSegments: sizes.size, appendAt: undefined, lastSegmentId };
 }
 
@@ -127,9 +132,9 @@ async function replay(
     account.sizeBytes = part.size;
     await applyScan(medium, checksum, map, part.id, scan);
     const isLast = i === parts.length - 1;
-    // The last segment's end may be torn, and a slot's may be old content: neither was ever acknowledged.
+    // The last segment's end may be torn, a slot's may be old content, and a finished zone's anything: none was ever acknowledged.
     for (const range of scan.damage)
-      if (range.what !== "end" || !(isLast || medium.kind === "block")) damage.push(range);
+      if (range.what !== "end" || !(isLast || medium.kind !== "directory")) damage.push(range);
   }
 }
 

@@ -3,7 +3,7 @@
  *
  *   0 8   magic "CoSPOOL1"     8 u32 format version   12 u32 CRC of all other bytes   16 u64 number of this writing   24 u64 required features
  *  32 16  pool uuid           48 16  cluster uuid     64 u64 creation time, ms        72 u32 kind (1 directory, 2 block, 3 zoned)  76 u32 zero
- *  80 u64 segment bytes       88 u64 where segments begin (block)  96 u64 how many slots (block)  104 u64 zero
+ *  80 u64 segment bytes       88 u64 where segments begin  96 u64 how many slots or zones (both zero: directory)  104 u64 zero
  * 112 u8 length and 255 bytes node name   368 u8 length and 255 bytes pool name   624 … zeros
  */
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
@@ -25,7 +25,7 @@ export interface Superblock {
   createdMs: number;
   kind: PoolInfo["kind"];
   segmentBytes: number;
-  /** Of a block pool: where slot 0 begins, and how many slots there are. Zero for a directory. */
+  /** Where the first slot or zone of a segment begins, and how many of them there are. Zero for a directory. */
   slotsOffsetBytes: number;
   slotCount: number;
   nodeName: string;
@@ -70,11 +70,16 @@ export function encodeSuperblock(superblock: Superblock, checksum: Checksum): Ui
   return bytes;
 }
 
+/** Whether the bytes begin as a superblock does, intact or not. */
+export function hasSuperblockMagic(bytes: Uint8Array): boolean {
+  return magic.every((byte, i) => bytes[i] === byte);
+}
+
 /** Checks and reads a superblock. Throws `ChunkCorrupt` naming the field, or `IncompatibleVersion`. */
 export function decodeSuperblock(bytes: Uint8Array, checksum: Checksum): Superblock {
   if (bytes.byteLength !== superblockBytes) throw corrupt("superblock length", bytes.byteLength, `${superblockBytes}`);
   const view = viewOf(bytes);
-  if (!magic.every((byte, i) => bytes[i] === byte)) throw corrupt("superblock magic", "other bytes", "CoSPOOL1");
+  if (!hasSuperblockMagic(bytes)) throw corrupt("superblock magic", "other bytes", "CoSPOOL1");
   const stored = view.getUint32(crcOffset, true);
   if (stored !== crcOf(bytes, checksum)) throw corrupt("superblock CRC", stored, `${crcOf(bytes, checksum)}`);
   const version = view.getUint32(8, true);

@@ -2,6 +2,7 @@
  * What a verb of the command line is: its words, arguments, options and examples as data (help and completion are made of them),
  * and one function that runs it.
  */
+import type { LocalDevices } from "@couchestor/common/api/local-devices.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Output } from "./output.ts";
 import type { ParsedArguments } from "./parse.ts";
@@ -47,6 +48,8 @@ export interface CliHost {
   clock: Clock;
   /** Which codec this machine has. Asked only when it is printed. */
   codec: () => Promise<CodecDescription>;
+  /** The devices of this machine. */
+  devices?: () => Promise<LocalDevices>;
 }
 
 export interface CodecDescription {

@@ -1,5 +1,11 @@
 /** Every verb, in the order of the help. */
 import type { Command } from "./command.ts";
+import { deviceBlink } from "./device/blink.ts";
+import { deviceClaim } from "./device/claim.ts";
+import { deviceDescribe } from "./device/describe.ts";
+import { deviceHealth } from "./device/health.ts";
+import { deviceList } from "./device/list.ts";
+import { deviceRelease } from "./device/release.ts";
 import { nodeList } from "./inventory/node-list.ts";
 import { poolList } from "./inventory/pool-list.ts";
 import { repairPause, repairResume, repairStatus } from "./maintain/repair.ts";
@@ -33,6 +39,12 @@ export const commands: readonly Command[] = [
   volumeRecover,
   nodeList,
   poolList,
+  deviceList,
+  deviceDescribe,
+  deviceHealth,
+  deviceClaim,
+  deviceRelease,
+  deviceBlink,
   stripeList,
   stripeDescribe,
   plan,

@@ -6,7 +6,7 @@ import type { TextStream } from "./output.ts";
 export interface ProgressOptions {
   label: string;
   total: number;
-  unit: "bytes" | "stripes" | "runs";
+  unit: "bytes" | "stripes" | "runs" | "segments";
 }
 
 export interface Progress {

@@ -129,6 +129,32 @@ photos-0000000016: two domains are missing
     expect((await ask("repair", "resume")).stdout).toBe("repair goes on\n");
   });
 
+  test("repair status shows pools on failing devices, and why nothing is moved off them", async () => {
+    const pool = { poolUuid: "11111111-1111-4111-8111-111111111111", poolName: "p0", nodeName: "node-1" };
+    const reasons = ["the medium has become read-only"];
+    cluster.repair = {
+      ...idleRepair(),
+      evacuation: {
+        heldBack: "3 of 12 pools stand on failing devices",
+        queued: 1,
+        running: 0,
+        runsMoved: 4,
+        blocked: [{ stripe: "photos-0000000016", reason: "no room" }],
+        pools: [{ ...pool, deviceId: "wwn-0x5", phase: "held back", runsLeft: 2, reasons }],
+      },
+    };
+    expect((await ask("repair", "status")).stdout).toBe(
+      `repair   nothing to rebuild; 0 runs queued, 0 under way, 0 blocked
+failing devices   1 run to move off them, 0 under way, 1 blocked
+NODE    POOL  DEVICE   STATE      RUNS LEFT  WHY
+node-1  p0    wwn-0x5  held back          2  the medium has become read-only
+3 of 12 pools stand on failing devices
+photos-0000000016: no room
+`,
+    );
+    expect((await ask("repair", "status", "--wait")).code).toBe(0);
+  });
+
   test("recover waits for the end and exits 1 when stripes are lost", async () => {
     const report = {
       state: "Running" as const,

@@ -149,7 +149,7 @@ function observeRoutes({ services }: Brain): Route[] {
   ];
 }
 
-function careRoutes({ scrubs, repair, recovery }: Brain): Route[] {
+function careRoutes({ scrubs, repair, evacuation, recovery }: Brain): Route[] {
   const pause = (paused: boolean) =>
     route({
       method: "post",
@@ -183,7 +183,7 @@ function careRoutes({ scrubs, repair, recovery }: Brain): Route[] {
       path: "/v1/repair",
       summary: "State of repair",
       answer: repairStatusSchema,
-      run: () => repair.status(),
+      run: () => ({ ...repair.status(), evacuation: evacuation.status() }),
     }),
     pause(true),
     pause(false),

@@ -12,7 +12,7 @@ import { z } from "zod";
 import type { BrainContext } from "../ports.ts";
 import type { ClusterIdentity } from "./cluster.ts";
 import { differsInSubstance, judgeInstance, type LiveNode, poolsOf } from "./live-node.ts";
-import { NodeWriter } from "./node-writer.ts";
+import { type DeviceConditions, NodeWriter, type StoredListener } from "./node-writer.ts";
 
 export interface InventoryOptions {
   heartbeatEveryMs: number;
@@ -38,6 +38,7 @@ export class Inventory {
   readonly #listeners: InventoryListener[] = [];
   readonly #writer: NodeWriter;
   readonly #foreign = new Set<string>();
+  #leaving: ReadonlySet<string> = new Set();
   #startedMs = 0;
 
   constructor(context: BrainContext, cluster: ClusterIdentity, options: InventoryOptions) {
@@ -117,6 +118,31 @@ export class Inventory {
       this.#tell(node, "offline");
     }
     this.#writer.retry();
+  }
+
+  /** Pools on failing devices: nothing is put there while there is room elsewhere. */
+  get leaving(): ReadonlySet<string> {
+    return this.#leaving;
+  }
+
+  setLeaving(poolUuids: ReadonlySet<string>): void {
+    this.#leaving = poolUuids;
+  }
+
+  /** Who knows what StorageNodes say of their devices. */
+  describeDevices(describe: DeviceConditions): void {
+    this.#writer.describeDevices(describe);
+  }
+
+  /** Called when a StorageNode's status has been written. */
+  onStored(listener: StoredListener): void {
+    this.#writer.onStored(listener);
+  }
+
+  /** What is said of the node has changed though the node has not. */
+  rewrite(nodeName: string): void {
+    const node = this.#nodes.get(nodeName);
+    if (node) this.#writer.write(node);
   }
 
   /** Waits until what changed is in the store. For shutdown and tests. */

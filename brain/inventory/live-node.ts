@@ -56,6 +56,15 @@ function substance(h: Heartbeat): string {
     h.adminUrl,
     h.codec,
     Object.entries(h.labels).sort(),
-    h.pools.map((p) => [p.poolUuid, p.poolName, p.state, p.kind, p.clusterUuid, Object.entries(p.labels).sort()]),
+    h.devices?.map(({ id, path, label, health }) => [id, path, label?.poolUuid, health?.state]),
+    h.pools.map((p) => [
+      p.poolUuid,
+      p.poolName,
+      p.state,
+      p.kind,
+      p.clusterUuid,
+      p.deviceId,
+      Object.entries(p.labels).sort(),
+    ]),
   ]);
 }

@@ -1,17 +1,40 @@
 /** Writes StorageNode objects behind the live view: the newest state of a node wins, one write at a time, tried again after a failure. */
 import { apiVersion } from "@couchestor/common/crd/object.ts";
-import { type StorageNodeStatus, storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
+import {
+  deviceBrief,
+  type StorageNode,
+  type StorageNodeStatus,
+  storageNodeKind,
+} from "@couchestor/common/crd/storage-node.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { BrainContext } from "../ports.ts";
+import { type ConditionUpdate, withConditions } from "../runtime/conditions.ts";
 import type { LiveNode } from "./live-node.ts";
+
+/** What a node's condition says of its devices; undefined: nothing is concluded. */
+export type DeviceConditions = (node: LiveNode) => ConditionUpdate | undefined;
+
+/** Told of every StorageNode whose status was written, with what it was. */
+export type StoredListener = (node: StorageNode, before: StorageNode) => void;
 
 export class NodeWriter {
   readonly #context: BrainContext;
+  #describeDevices: DeviceConditions = () => undefined;
+  readonly #listeners: StoredListener[] = [];
   readonly #dirty = new Set<LiveNode>();
   #running: Promise<void> | undefined;
 
   constructor(context: BrainContext) {
     this.#context = context;
+  }
+
+  describeDevices(describe: DeviceConditions): void {
+    this.#describeDevices = describe;
+  }
+
+  onStored(listener: StoredListener): void {
+    this.#listeners.push(listener);
   }
 
   write(node: LiveNode): void {
@@ -51,9 +74,10 @@ export class NodeWriter {
   async #put(node: LiveNode): Promise<void> {
     const { store } = this.#context;
     const labels = node.heartbeat?.labels ?? {};
-    const status = statusOf(node);
-    if (!status) return;
+    const known = statusOf(node);
+    if (!known) return;
     const current = await store.get(storageNodeKind, node.name);
+    const status = this.#withConditions(node, known, current?.status?.conditions);
     if (!current) {
       const object = {
         apiVersion,
@@ -70,7 +94,19 @@ export class NodeWriter {
     }
     const same = node.heartbeat === undefined || JSON.stringify(current.spec.labels) === JSON.stringify(labels);
     const latest = same ? current : await store.update(storageNodeKind, { ...current, spec: { labels } });
-    await store.updateStatus(storageNodeKind, { ...latest, status });
+    const stored = await store.updateStatus(storageNodeKind, { ...latest, status });
+    for (const listener of this.#listeners) listener(stored, current);
+  }
+
+  /** A node that reports nothing of its devices keeps what was last known of them. */
+  #withConditions(
+    node: LiveNode,
+    status: StorageNodeStatus,
+    before: StorageNodeStatus["conditions"],
+  ): StorageNodeStatus {
+    const update = this.#describeDevices(node);
+    const conditions = update === undefined ? before : withConditions(before, [update], isoNow(this.#context.clock));
+    return conditions === undefined ? status : { ...status, conditions };
   }
 }
 
@@ -87,5 +123,6 @@ function statusOf(node: LiveNode): StorageNodeStatus | undefined {
     adminUrl: beat.adminUrl,
     codec: beat.codec,
     pools: beat.pools,
+    ...(beat.devices === undefined ? {} : { devices: beat.devices.map(deviceBrief) }),
   };
 }

@@ -3,9 +3,13 @@ import { createRegistry } from "@couchestor/common/observe/registry.ts";
 import { Hono } from "hono";
 import { Gauge, type Registry } from "prom-client";
 import type { Brain } from "../brain.ts";
+import { addDeviceMetrics } from "../devices/metrics.ts";
 import { liveStates } from "../volumes/views.ts";
 
-type Sample = { labels?: Record<string, string>; value: number };
+interface Sample {
+  labels?: Record<string, string>;
+  value: number;
+}
 
 /** A registry that reads the brain at every scrape. */
 export function brainMetrics(brain: Brain, registry: Registry = createRegistry({ role: "brain" })): Registry {
@@ -24,10 +28,12 @@ export function brainMetrics(brain: Brain, registry: Registry = createRegistry({
   addVolumeMetrics(brain, gauge);
   addNodeMetrics(brain, gauge);
   addCareMetrics(brain, gauge);
+  addDeviceMetrics(brain, gauge);
   return registry;
 }
 
-type AddGauge = (name: string, help: string, labelNames: string[], read: () => Sample[]) => void;
+/** Adds a gauge whose samples are taken at each scrape. */
+export type AddGauge = (name: string, help: string, labelNames: string[], read: () => Sample[]) => void;
 
 function addVolumeMetrics({ services }: Brain, gauge: AddGauge): void {
   gauge("storage_operator_ec_stripes_total", "Runs of stripes by state.", ["state"], () => {

@@ -152,6 +152,7 @@ export class LeaderTerm {
     relays.codingPolicies
       .during(this.#leadership.signal)
       .addHandler({ updated: (a: ErasureCodingPolicy, b: ErasureCodingPolicy) => tell(a, b) });
+    this.brain.services.inventory.onStored(tell);
   }
 }
 

@@ -94,7 +94,15 @@ export class RepairController {
     }
   }
 
-  status(): RepairStatus {
+  /** Runs that are being repaired, or could be now. */
+  get openCount(): number {
+    const now = this.#services.context.clock.monotonicMs();
+    const isDue = ({ name }: RepairCandidate): boolean =>
+      !this.#running.has(name) && (this.#held.get(name)?.notBeforeMs ?? 0) <= now;
+    return this.#running.size + brakedQueue(this.#plan.queue, this.#brake).filter(isDue).length;
+  }
+
+  status(): Omit<RepairStatus, "evacuation"> {
     const running = [...this.#running.values()];
     const progress = this.#wave.progress(running.flatMap((r) => (r.record ? [r.record] : [])));
     const { queued } = this.counts();

@@ -1,6 +1,7 @@
 /** Agents in memory for the brain's tests: they keep chunk names, run acts when told to, and fail on demand (unreachable, answer lost, killed halfway). */
 import { type ActDone, type ActTask, actKey, type ScrubTask } from "@couchestor/common/api/acts.ts";
 import type { ChunkInfo, ChunkName, VerifyAnswer } from "@couchestor/common/api/chunks.ts";
+import type { DeviceHealth, DeviceInfo } from "@couchestor/common/api/devices.ts";
 import type { ShardLocation } from "@couchestor/common/api/maps.ts";
 import type { Heartbeat, PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { protocolVersion, zeroUuid } from "@couchestor/common/api/primitives.ts";
@@ -16,6 +17,8 @@ export interface FakePool {
   state: PoolInfo["state"];
   chunks: Map<string, ChunkInfo>;
   corrupt: Set<string>;
+  /** What its node reports of the device under it; undefined: it reports none. */
+  health?: DeviceHealth;
 }
 
 export interface FakeNode {
@@ -69,6 +72,9 @@ export class FakeFleet implements AgentPort {
       liveBytes: 0,
       chunkCount: pool.chunks.size,
     }));
+    const devices = [...node.pools.values()].flatMap((pool) =>
+      pool.health === undefined ? [] : [this.#device(node, pool, pool.health)],
+    );
     const acts = [...node.acts.values()].map((t) => ({ act: t.act, stripesDone: 0, stripesTotal: 1, bytesMoved: 0 }));
     const url = `http://${node.name}.test`;
     return {
@@ -82,6 +88,27 @@ export class FakeFleet implements AgentPort {
       codec: "none",
       pools,
       acts,
+      ...(devices.length === 0 ? {} : { devices }),
+    };
+  }
+
+  #device(node: FakeNode, { poolUuid, poolName }: FakePool, health: DeviceHealth): DeviceInfo {
+    return {
+      id: `${node.name}-${poolName}`,
+      idStable: true,
+      path: `/dev/${poolName}`,
+      model: "M1",
+      firmware: "F1",
+      transport: "pcie",
+      zoned: "none",
+      capacityBytes: this.capacityBytes,
+      logicalBlockBytes: 512,
+      physicalBlockBytes: 4096,
+      tier: "hot",
+      tierReason: "NVMe",
+      inUse: [],
+      label: { poolUuid, poolName, clusterUuid: this.clusterUuid, nodeName: node.name, kind: "block" },
+      health,
     };
   }
 

@@ -21,6 +21,7 @@ export const testOptions: BrainOptions = {
   offlineAfterMs: 2000,
   repairAfterMs: 5000,
   repair: { concurrency: 2, bytesPerSecondMax: undefined, massFailureShare: 0.34 },
+  evacuation: { failingShareMax: 0.2 },
   scrub: { concurrency: 2, everyMs: 0, lookEveryMs: 60_000 },
   sweep: { everyMs: 3_600_000, delayMs: 1_000_000 },
 };

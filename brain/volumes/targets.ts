@@ -84,29 +84,41 @@ export function chunkBytesOf(code: Code, stripeSizeBytes: number): number {
   return dataBytes + blockBytes * (1 + Math.ceil(tableBytes / blockBytes));
 }
 
-/** As `placeRun` on the pools as they are now, but away from where the last acts of the run failed if there is room elsewhere. */
+/**
+ * As `placeRun` on the pools as they are now, but away from pools on failing devices and from where the last acts of the run failed, as far as there is
+ * room elsewhere. `never`: pools that take nothing even if there is none.
+ */
 export function placeAgain(
   services: Services,
   volume: EcVolume,
   run: { name: string; firstStripe: number; stripeCount: number; code: Code },
   keep: readonly ShardLocation[],
   shardIndexes?: readonly number[],
+  { never = new Set() }: { never?: ReadonlySet<string> } = {},
 ): Placed[] {
   const { inventory, acts, cluster } = services;
-  const topology = topologyOf(inventory, acts.reservations, cluster.uuid);
+  const all = topologyOf(inventory, acts.reservations, cluster.uuid);
+  const topology = without(all, ({ poolUuid }) => never.has(poolUuid));
   const attempt = acts.failures.attempts(run.name);
   const { pools, nodes } = acts.failures.avoided(run.name);
-  if (pools.size + nodes.size > 0) {
-    const avoiding = topology.pools.map((p) =>
-      pools.has(p.poolUuid) || nodes.has(p.nodeName) ? { ...p, writable: false } : p,
-    );
+  const { leaving } = inventory;
+  const hasFailed = (p: TopologyPool): boolean => pools.has(p.poolUuid) || nodes.has(p.nodeName);
+  const isLeaving = (p: TopologyPool): boolean => leaving.has(p.poolUuid);
+  const avoided = [(p: TopologyPool) => hasFailed(p) || isLeaving(p), isLeaving, hasFailed];
+  const choices = leaving.size + pools.size + nodes.size > 0 ? avoided.map((bad) => without(topology, bad)) : [];
+  for (const choice of choices) {
     try {
-      return placeRun({ pools: avoiding }, volume, run, keep, shardIndexes, attempt);
+      return placeRun(choice, volume, run, keep, shardIndexes, attempt);
     } catch (error) {
       if (!isAppError(error, "FailedPrecondition")) throw error;
     }
   }
   return placeRun(topology, volume, run, keep, shardIndexes, attempt);
+}
+
+/** The pools, but these take nothing. */
+function without({ pools }: TopologySnapshot, bad: (pool: TopologyPool) => boolean): TopologySnapshot {
+  return { pools: pools.map((pool) => (pool.writable && bad(pool) ? { ...pool, writable: false } : pool)) };
 }
 
 /** Placed shards as an act puts them. */

@@ -137,6 +137,7 @@ export function nodeViews(inventory: Inventory): NodeView[] {
           clusterUrl: facts.clusterUrl,
           adminUrl: facts.adminUrl,
           pools: facts.pools,
+          ...(node.heartbeat?.devices === undefined ? {} : { devices: node.heartbeat.devices }),
         },
       ];
     });

@@ -20,6 +20,7 @@ import { z } from "zod";
 import { codeSchema } from "../code/code.ts";
 import { placementRuleSchema } from "../crd/ec-volume.ts";
 import { actIdSchema, findingSchema } from "./acts.ts";
+import { deviceInfoSchema } from "./devices.ts";
 import { poolInfoSchema } from "./nodes.ts";
 import {
   countSchema,
@@ -80,6 +81,8 @@ export const nodeViewSchema = z.strictObject({
   clusterUrl: z.string(),
   adminUrl: z.string(),
   pools: z.array(poolInfoSchema),
+  /** Absent: the agent reports none, or has not spoken since the brain started. */
+  devices: z.array(deviceInfoSchema).optional(),
 });
 export type NodeView = z.infer<typeof nodeViewSchema>;
 export const nodesAnswerSchema = z.strictObject({ nodes: z.array(nodeViewSchema) });
@@ -176,6 +179,29 @@ export const scrubReportSchema = z.strictObject({
 });
 export type ScrubReport = z.infer<typeof scrubReportSchema>;
 
+/** The emptying of pools on failing devices. */
+export const evacuationStatusSchema = z.strictObject({
+  /** Why nothing is moved: too many devices report that they are failing. */
+  heldBack: z.string().optional(),
+  /** Runs with shards on those pools that wait, are being moved, and have been since the brain started. */
+  queued: countSchema,
+  running: countSchema,
+  runsMoved: countSchema,
+  blocked: z.array(z.strictObject({ stripe: z.string(), reason: z.string() })),
+  pools: z.array(
+    z.strictObject({
+      poolUuid: uuidSchema,
+      poolName: nameSchema,
+      nodeName: nameSchema,
+      deviceId: z.string(),
+      phase: z.enum(["emptying", "held back", "paused", "emptied", "blocked"]),
+      runsLeft: countSchema,
+      reasons: z.array(z.string()),
+    }),
+  ),
+});
+export type EvacuationStatus = z.infer<typeof evacuationStatusSchema>;
+
 export const repairStatusSchema = z.strictObject({
   paused: z.boolean(),
   /** Runs with lost shards that wait, are under way, and can't be repaired now. */
@@ -194,6 +220,7 @@ export const repairStatusSchema = z.strictObject({
   waiting: z.array(
     z.strictObject({ nodeName: nameSchema, poolName: nameSchema.optional(), repairInSeconds: z.number() }),
   ),
+  evacuation: evacuationStatusSchema,
 });
 export type RepairStatus = z.infer<typeof repairStatusSchema>;
 

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { actProgressSchema } from "./acts.ts";
+import { deviceInfoSchema, devicesMax } from "./devices.ts";
 import { countSchema, labelsSchema, nameSchema, uuidSchema } from "./primitives.ts";
 
 /** `Online`: reads and writes. `Full`: reads, no writes. `ReadOnly`: the medium refuses writes. `Failed`: the medium fails reads too, or is gone. */
@@ -26,6 +27,8 @@ export const poolInfoSchema = z.strictObject({
   /** Bytes of live chunks, headers included. */
   liveBytes: countSchema,
   chunkCount: countSchema,
+  /** The one device that all of its data lies on, by its id; absent: not known, or more than one. */
+  deviceId: z.string().max(256).optional().describe("The one device that all of its data lies on."),
 });
 export type PoolInfo = z.infer<typeof poolInfoSchema>;
 
@@ -45,6 +48,8 @@ export const heartbeatSchema = z.strictObject({
   codec: z.string(),
   pools: z.array(poolInfoSchema).max(1024),
   acts: z.array(actProgressSchema).max(1024),
+  /** The node's disks and namespaces; absent: they have not been looked for yet. */
+  devices: z.array(deviceInfoSchema).max(devicesMax).optional(),
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 

@@ -20,9 +20,10 @@ export const sourceLinesMax = 300;
 export const testLinesMax = 400;
 export const functionLinesMax = 70;
 
-/** Whether the file is a test or serves tests only (`conformance*.ts` are suites that several adapters of a port run). */
+/** Whether the file is a test or serves tests only (`conformance*.ts` are suites that several adapters of a port run; `deploy/lab` runs tests). */
 export function isTest(path: string): boolean {
-  return /\.test\.tsx?$|(^|\/)conformance[\w-]*\.ts$/.test(path) || path.includes("/testing/");
+  if (path.includes("/testing/") || path.startsWith("deploy/lab/")) return true;
+  return /\.test\.tsx?$|(^|\/)conformance[\w-]*\.ts$/.test(path);
 }
 
 /** Only `common/runtime` reads the wall clock, sets timers or draws randomness, so that a simulator can replace all three. */

@@ -88,6 +88,13 @@ describe.each(codecs.map((codec) => [codec.description, codec] as const))("%s", 
     },
   );
 
+  test("a single copy has no parity to make, and can't be brought back", () => {
+    const code = parseCode("replica(1)");
+    const stripe = randomStripe(code, 97, 3);
+    codec.encode(code, stripe, []);
+    expect(isUnrecoverable(() => bringBack(codec, code, stripe, [0]))).toBe(true);
+  });
+
   test.each(["4+2", "6+3"])("%s: brings back every pattern it can, and refuses every other", (text) => {
     const code = parseCode(text);
     const count = shardCount(code);

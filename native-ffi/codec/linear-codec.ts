@@ -89,6 +89,11 @@ export function unrecoverable(code: Code, present: Iterable<number>, wanted: rea
   );
 }
 
+/** A code without parity, replica(1), has nothing to run. */
+function encoderOf(kernel: MatrixKernel, rows: Matrix): PreparedMatrix {
+  return rows.rows === 0 ? { run: () => {} } : kernel.prepare(rows);
+}
+
 export function linearCodec(kernel: MatrixKernel): ErasureCodec {
   const byObject = new WeakMap<Code, PreparedCode>();
   const byName = new Map<string, PreparedCode>();
@@ -98,7 +103,7 @@ export function linearCodec(kernel: MatrixKernel): ErasureCodec {
     let prepared = byName.get(name);
     if (!prepared) {
       const dataCount = dataShards(code);
-      const encoder = kernel.prepare(parityRows(code));
+      const encoder = encoderOf(kernel, parityRows(code));
       prepared = { dataCount, parityCount: shardCount(code) - dataCount, encoder, decoders: new Map() };
       if (byName.size >= codesMax) byName.delete(byName.keys().next().value as string);
       byName.set(name, prepared);

@@ -30,7 +30,15 @@ export const depthLimit = 1024;
 export const waitingMax = 65_536;
 const tryAgain = 11; // EAGAIN
 
+/** Told of each operation that the kernel was given, once it is done or has failed. */
+export interface LatencyObserver {
+  nowMs(): number;
+  observe(kind: "read" | "write" | "sync", milliseconds: number): void;
+}
+
 interface Operation {
+  /** When the kernel was given it. */
+  submittedMs: number;
   readonly opcode: number;
   readonly fd: number;
   readonly path: string;
@@ -39,6 +47,8 @@ interface Operation {
   readonly resolve: (bytes: number) => void;
   readonly reject: (error: unknown) => void;
 }
+
+const kindOf = ({ opcode }: Operation): "read" | "write" => (opcode === opcodeRead ? "read" : "write");
 
 let opened: AioSymbols | undefined;
 
@@ -68,8 +78,8 @@ export function aioAvailable(): { available: boolean; why: string } {
 export class AioQueue implements CompletionQueue {
   readonly depthMax: number;
   readonly #symbols: AioSymbols;
+  readonly #latency: LatencyObserver | undefined;
   readonly #context: bigint;
-  readonly #eventFile: number;
   readonly #blocks: StructArray<keyof typeof iocbLayout.fields>;
   readonly #events: StructArray<keyof typeof ioEventLayout.fields>;
   readonly #submission: AddressArray;
@@ -81,20 +91,26 @@ export class AioQueue implements CompletionQueue {
   #pumpScheduled = false;
   #closing: { promise: Promise<void>; resolve: () => void } | undefined;
 
-  constructor(depthMax: number) {
+  constructor(depthMax: number, latency?: LatencyObserver) {
     if (!Number.isInteger(depthMax) || depthMax < 1 || depthMax > depthLimit) {
       throw new AppError("InvalidArgument", `depthMax: got ${depthMax}; allowed: 1 to ${depthLimit}`, {
         data: { field: "depthMax", got: depthMax },
       });
     }
     this.depthMax = depthMax;
+    this.#latency = latency;
     this.#symbols = symbols();
     const context = new BigUint64Array(1);
     const result = this.#symbols.io_setup(depthMax, context);
     if (result < 0) throw errnoError(-result, "io_setup", `depth ${depthMax} (see /proc/sys/fs/aio-max-nr)`);
     this.#context = context[0] as bigint;
-    this.#eventFile = eventHub().eventFile;
     this.#blocks = new StructArray(iocbLayout, depthMax);
+    for (let slot = 0; slot < depthMax; slot++) {
+      // The same for every operation; the rest is zero.
+      this.#blocks.set(slot, "aio_data", slot);
+      this.#blocks.set(slot, "aio_flags", flagEventFile);
+      this.#blocks.set(slot, "aio_resfd", eventHub().eventFile);
+    }
     this.#events = new StructArray(ioEventLayout, depthMax);
     this.#submission = new AddressArray(depthMax);
     this.#slots = new Array(depthMax).fill(undefined);
@@ -115,6 +131,7 @@ export class AioQueue implements CompletionQueue {
       if (this.#closing) return reject(errnoError(9, kind, `${path} (closed)`));
       if (this.#waiting.length - this.#waitingFrom >= waitingMax) return reject(errnoError(tryAgain, kind, path));
       this.#waiting.push({
+        submittedMs: 0,
         opcode: kind === "read" ? opcodeRead : opcodeWrite,
         fd,
         path,
@@ -156,9 +173,12 @@ export class AioQueue implements CompletionQueue {
   /** Fills the free slots from the line and submits them in one call. */
   #pump(): void {
     const filled: number[] = [];
+    const nowMs = this.#latency?.nowMs() ?? 0;
     while (this.#free.length > 0 && this.#waitingFrom < this.#waiting.length) {
       const slot = this.#free.pop() as number;
-      this.#fill(slot, this.#waiting[this.#waitingFrom++] as Operation);
+      const operation = this.#waiting[this.#waitingFrom++] as Operation;
+      operation.submittedMs = nowMs;
+      this.#fill(slot, operation);
       this.#submission.setAddress(filled.length, addressOf(this.#blocks.bytes) + slot * iocbLayout.sizeBytes);
       filled.push(slot);
     }
@@ -174,16 +194,11 @@ export class AioQueue implements CompletionQueue {
   #fill(slot: number, operation: Operation): void {
     const blocks = this.#blocks;
     this.#slots[slot] = operation;
-    blocks.set(slot, "aio_data", slot);
-    blocks.set(slot, "aio_key", 0);
-    blocks.set(slot, "aio_rw_flags", 0);
     blocks.set(slot, "aio_lio_opcode", operation.opcode);
     blocks.set(slot, "aio_fildes", operation.fd);
     blocks.set(slot, "aio_buf", addressOf(operation.buffer));
     blocks.set(slot, "aio_nbytes", operation.buffer.length);
     blocks.set(slot, "aio_offset", operation.offset);
-    blocks.set(slot, "aio_flags", flagEventFile);
-    blocks.set(slot, "aio_resfd", this.#eventFile);
   }
 
   #submitFilled(filled: readonly number[]): void {
@@ -201,7 +216,7 @@ export class AioQueue implements CompletionQueue {
       } else {
         // The kernel refuses the first of the rest; those behind it may be fine.
         const operation = this.#take(filled[from++] as number);
-        operation.reject(errnoError(-result, operation.opcode === opcodeRead ? "read" : "write", operation.path));
+        operation.reject(errnoError(-result, kindOf(operation), operation.path));
       }
     }
   }
@@ -222,11 +237,13 @@ export class AioQueue implements CompletionQueue {
   #takeFinished(): void {
     for (;;) {
       const count = this.#symbols.io_getevents(this.#context, 0, this.depthMax, this.#events.bytes, null);
+      const nowMs = count > 0 ? (this.#latency?.nowMs() ?? 0) : 0;
       for (let i = 0; i < count; i++) {
         const operation = this.#take(this.#events.get(i, "data"));
+        this.#latency?.observe(kindOf(operation), nowMs - operation.submittedMs);
         const result = this.#events.get(i, "res");
         if (result >= 0) operation.resolve(result);
-        else operation.reject(errnoError(-result, operation.opcode === opcodeRead ? "read" : "write", operation.path));
+        else operation.reject(errnoError(-result, kindOf(operation), operation.path));
       }
       if (count < this.depthMax) return;
     }

@@ -35,3 +35,18 @@ export class BufferPool {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }
+
+/** Copies `into.length` bytes of the buffers, laid one behind the other, from position `from`. */
+export function gather(buffers: readonly Uint8Array[], from: number, into: Uint8Array): void {
+  let start = 0;
+  let filled = 0;
+  for (const buffer of buffers) {
+    const skip = Math.max(0, from - start);
+    if (skip < buffer.length && filled < into.length) {
+      const part = buffer.subarray(skip, skip + into.length - filled);
+      into.set(part, filled);
+      filled += part.length;
+    }
+    start += buffer.length;
+  }
+}

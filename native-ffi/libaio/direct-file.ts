@@ -7,8 +7,9 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { addressOf } from "../core/memory.ts";
 import { currentPlatform } from "../core/platform.ts";
 import { blockDeviceGeometry } from "../libc/libc.ts";
-import { AioQueue } from "./aio.ts";
-import { BufferPool } from "./buffer-pool.ts";
+import { AioQueue, type LatencyObserver } from "./aio.ts";
+import { BufferPool, gather } from "./buffer-pool.ts";
+import { blockDeviceNumber, type DeviceNumber, isRemoved } from "./device-presence.ts";
 
 /** What offsets, lengths and addresses of direct I/O are multiples of here: the largest logical block in use. */
 export const alignmentBytes = 4096;
@@ -19,15 +20,21 @@ const depthDefault = 32;
 const buffersMax = 16;
 
 export interface DirectFile {
+  /** For calls that this interface has not; it is closed with the file. */
+  readonly fd: number;
   /** The size when it was opened; of a block device, what the kernel says it has. */
   readonly sizeBytes: number;
   readonly isBlockDevice: boolean;
+  /** The number of a block device; undefined for a file. */
+  readonly device: DeviceNumber | undefined;
   /** Reads `into.length` bytes at `offset`, both of any value; returns how many there were, fewer only at the end. */
   read(into: Uint8Array, offset: number): Promise<number>;
   /** Writes the buffers one behind the other; offset and total length must be multiples of 4096. Not durable before `sync`. */
   write(buffers: readonly Uint8Array[], offset: number): Promise<void>;
   /** fdatasync: what was written is durable on return, past the device's own cache. */
   sync(): Promise<void>;
+  /** Throws ENODEV if the block device was removed. */
+  checkPresent(): Promise<void>;
   /** Waits for what is under way. */
   close(): Promise<void>;
 }
@@ -37,6 +44,8 @@ export interface DirectFileOptions {
   depthMax?: number;
   /** Make a new file; it must not exist. */
   create?: boolean;
+  /** Told how long each operation took, from when the kernel was given it until its end was seen. */
+  latency?: LatencyObserver;
 }
 
 /** Runs a callback call of node:fs and names its error as the rest of the program does. */
@@ -58,7 +67,11 @@ async function all<Result>(promises: Promise<Result>[]): Promise<Result[]> {
   });
 }
 
-const isAligned = (bytes: Uint8Array): boolean =>
+const isAlignedOffset = (offset: number): boolean =>
+  offset >= 0 && offset % alignmentBytes === 0 && Number.isSafeInteger(offset);
+
+/** Whether direct I/O takes the memory as it is. */
+export const isAligned = (bytes: Uint8Array): boolean =>
   bytes.length % alignmentBytes === 0 && bytes.length > 0 && addressOf(bytes) % alignmentBytes === 0;
 
 /**
@@ -68,7 +81,7 @@ const isAligned = (bytes: Uint8Array): boolean =>
 export async function openDirectFile(path: string, options: DirectFileOptions = {}): Promise<DirectFile> {
   const platform = currentPlatform();
   if (!platform) throw new AppError("FailedPrecondition", `${process.platform}-${process.arch} has no direct I/O here`);
-  const queue = new AioQueue(options.depthMax ?? depthDefault);
+  const queue = new AioQueue(options.depthMax ?? depthDefault, options.latency);
   try {
     // On a block device, O_EXCL without O_CREAT asks to be its only user; on a file it has no effect.
     const mode =
@@ -76,9 +89,10 @@ export async function openDirectFile(path: string, options: DirectFileOptions = 
     const fd = await call("open", path, () => promisify(openFile)(path, mode, 0o600));
     try {
       const stat = await call("fstat", path, () => promisify(fstat)(fd));
-      const isBlockDevice = stat.isBlockDevice();
-      const sizeBytes = isBlockDevice ? blockDeviceGeometry(fd, path).sizeBytes : stat.size;
-      return new AioDirectFile(path, fd, queue, sizeBytes, isBlockDevice);
+      const device = stat.isBlockDevice() ? blockDeviceNumber(stat.rdev) : undefined;
+      const sizeBytes = device ? blockDeviceGeometry(fd, path).sizeBytes : stat.size;
+      if (device && sizeBytes === 0) throw new FileSystemError("ENODEV", "open (it has no size)", path);
+      return new AioDirectFile({ path, fd, queue, sizeBytes, device, latency: options.latency });
     } catch (error) {
       await promisify(closeFile)(fd);
       throw error;
@@ -89,25 +103,42 @@ export async function openDirectFile(path: string, options: DirectFileOptions = 
   }
 }
 
+interface Parts {
+  path: string;
+  fd: number;
+  queue: AioQueue;
+  sizeBytes: number;
+  /** Undefined for a file. */
+  device: DeviceNumber | undefined;
+  latency: LatencyObserver | undefined;
+}
+
 class AioDirectFile implements DirectFile {
   readonly sizeBytes: number;
   readonly isBlockDevice: boolean;
-  readonly #path: string;
-  readonly #fd: number;
-  readonly #queue: AioQueue;
+  readonly fd: number;
+  readonly device: DeviceNumber | undefined;
+  readonly #parts: Parts;
   readonly #pool = new BufferPool(operationBytesMax, buffersMax);
   readonly #syncing = new Set<Promise<void>>();
   #closed: Promise<void> | undefined;
 
-  constructor(path: string, fd: number, queue: AioQueue, sizeBytes: number, isBlockDevice: boolean) {
-    this.#path = path;
-    this.#fd = fd;
-    this.#queue = queue;
-    this.sizeBytes = sizeBytes;
-    this.isBlockDevice = isBlockDevice;
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.fd = parts.fd;
+    this.sizeBytes = parts.sizeBytes;
+    this.device = parts.device;
+    this.isBlockDevice = parts.device !== undefined;
   }
 
-  async read(into: Uint8Array, offset: number): Promise<number> {
+  read(into: Uint8Array, offset: number): Promise<number> {
+    // The shortest way for what needs no help: with small requests every step is felt.
+    if (into.length <= operationBytesMax && isAlignedOffset(offset) && isAligned(into))
+      return this.#readAligned(into, offset);
+    return this.#readAny(into, offset);
+  }
+
+  async #readAny(into: Uint8Array, offset: number): Promise<number> {
     this.#checkOffset(offset);
     const end = offset + into.length;
     const pieces: Promise<number>[] = [];
@@ -137,22 +168,61 @@ class AioDirectFile implements DirectFile {
 
   /** Fewer bytes than asked for are the end of the file only if nothing more comes. */
   async #readAligned(into: Uint8Array, offset: number): Promise<number> {
+    const { queue, path } = this.#parts;
     let done = 0;
-    while (done < into.length && done % alignmentBytes === 0) {
-      const got = await this.#queue.submit("read", this.#fd, this.#path, into.subarray(done), offset + done);
-      if (got === 0) break;
-      done += got;
+    try {
+      while (done < into.length && done % alignmentBytes === 0) {
+        const rest = done === 0 ? into : into.subarray(done);
+        const got = await queue.submit("read", this.fd, path, rest, offset + done);
+        if (got === 0) {
+          // From a disk that was removed there is nothing to read either.
+          if (offset + done < this.sizeBytes) this.#checkPresent("read");
+          break;
+        }
+        done += got;
+      }
+    } catch (error) {
+      throw this.#outranked("read", error);
     }
     return done;
   }
 
-  async write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+  /** A removed NVMe disk says ENOSPC to writes, others EIO: that it is gone outranks either. */
+  #outranked(operation: string, error: unknown): unknown {
+    if (this.#closed) return error;
+    try {
+      this.#checkPresent(operation);
+      return error;
+    } catch (gone) {
+      return gone;
+    }
+  }
+
+  async checkPresent(): Promise<void> {
+    if (this.#closed) throw new FileSystemError("EBADF", "look at", `${this.#parts.path} (closed)`);
+    this.#checkPresent("look at");
+  }
+
+  #checkPresent(operation: string): void {
+    const { device, path } = this.#parts;
+    if (device && isRemoved(this.fd, device, path))
+      throw new FileSystemError("ENODEV", `${operation} (the device was removed)`, path);
+  }
+
+  write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    const [only] = buffers;
+    if (buffers.length === 1 && only && only.length <= operationBytesMax && isAlignedOffset(offset) && isAligned(only))
+      return this.#writeAligned(only, offset);
+    return this.#writeAny(buffers, offset);
+  }
+
+  async #writeAny(buffers: readonly Uint8Array[], offset: number): Promise<void> {
     this.#checkOffset(offset);
     const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
     if (offset % alignmentBytes !== 0 || length % alignmentBytes !== 0) {
       throw new AppError(
         "InvalidArgument",
-        `write ${this.#path}: got ${length} bytes at ${offset}; allowed: multiples of ${alignmentBytes}`,
+        `write ${this.#parts.path}: got ${length} bytes at ${offset}; allowed: multiples of ${alignmentBytes}`,
         {
           data: { field: "offset", offset, length },
         },
@@ -176,24 +246,36 @@ class AioDirectFile implements DirectFile {
   }
 
   async #writeAligned(bytes: Uint8Array, offset: number): Promise<void> {
-    const done = await this.#queue.submit("write", this.#fd, this.#path, bytes, offset);
+    const { queue, path } = this.#parts;
+    let done: number;
+    try {
+      done = await queue.submit("write", this.fd, path, bytes, offset);
+    } catch (error) {
+      throw this.#outranked("write", error);
+    }
     if (done === bytes.length) return;
+    this.#checkPresent("write");
     // A device that took only a part has no room left or is failing; either way the rest is not there.
     throw new FileSystemError(
       this.isBlockDevice ? "EIO" : "ENOSPC",
       `write (${done} of ${bytes.length} bytes at ${offset})`,
-      this.#path,
+      this.#parts.path,
     );
   }
 
   async sync(): Promise<void> {
-    if (this.#closed) throw new FileSystemError("EBADF", "fdatasync", `${this.#path} (closed)`);
-    const syncing = call("fdatasync", this.#path, () => promisify(fdatasync)(this.#fd));
+    if (this.#closed) throw new FileSystemError("EBADF", "fdatasync", `${this.#parts.path} (closed)`);
+    const { path, latency } = this.#parts;
+    const startMs = latency?.nowMs() ?? 0;
+    const syncing = call("fdatasync", path, () => promisify(fdatasync)(this.fd));
     this.#syncing.add(syncing);
     try {
       await syncing;
+    } catch (error) {
+      throw this.#outranked("fdatasync", error);
     } finally {
       this.#syncing.delete(syncing);
+      latency?.observe("sync", latency.nowMs() - startMs);
     }
   }
 
@@ -204,9 +286,9 @@ class AioDirectFile implements DirectFile {
 
   /** The descriptor's number may be another file's the moment it is closed, so nothing may still be using it. */
   async #finish(): Promise<void> {
-    await this.#queue.close();
+    await this.#parts.queue.close();
     await Promise.allSettled(this.#syncing);
-    await call("close", this.#path, () => promisify(closeFile)(this.#fd));
+    await call("close", this.#parts.path, () => promisify(closeFile)(this.fd));
   }
 
   #checkOffset(offset: number): void {
@@ -214,20 +296,5 @@ class AioDirectFile implements DirectFile {
     throw new AppError("InvalidArgument", `offset: got ${offset}; allowed: a whole number of bytes from 0`, {
       data: { field: "offset", got: offset },
     });
-  }
-}
-
-/** Copies `into.length` bytes of the buffers, laid one behind the other, from position `from`. */
-function gather(buffers: readonly Uint8Array[], from: number, into: Uint8Array): void {
-  let start = 0;
-  let filled = 0;
-  for (const buffer of buffers) {
-    const skip = Math.max(0, from - start);
-    if (skip < buffer.length && filled < into.length) {
-      const part = buffer.subarray(skip, skip + into.length - filled);
-      into.set(part, filled);
-      filled += part.length;
-    }
-    start += buffer.length;
   }
 }

@@ -1,18 +1,25 @@
 /**
  * A process that puts and deletes chunks on the real file system until it is killed, and says on standard output what was acknowledged:
- * `put N` and `del N` when asked, `ok put N` and `ok del N` when answered. Arguments: pool directory, first chunk number.
+ * `put N` and `del N` when asked, `ok put N` and `ok del N` when answered. Arguments: pool directory or zoned device, first chunk number.
  */
 import { writeSync } from "node:fs";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
-import { openChunkStore } from "../chunk-store.ts";
+import { flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
+import { openZonedFile } from "@couchestor/native-ffi/zoned/zoned-file.ts";
+import { type MediumSpec, openChunkStore } from "../chunk-store.ts";
 import { chunkOf, clusterUuid, poolOptions } from "./fixture.ts";
 
 const [path = "", first = "0"] = process.argv.slice(2);
 const say = (line: string): void => {
   writeSync(1, `${line}\n`);
 };
-const store = await openChunkStore(poolOptions(nodeFileSystem(), seededPrng(Number(first) + 1), path));
+const isDevice = path.startsWith("/dev/");
+const medium: MediumSpec = isDevice
+  ? { kind: "zoned", path, open: () => openZonedFile(path) }
+  : { kind: "directory", path };
+const fileSystem = nodeFileSystem(isDevice ? { flock: flockExclusive } : {});
+const store = await openChunkStore({ ...poolOptions(fileSystem, seededPrng(Number(first) + 1), path), medium });
 await store.adopt(clusterUuid);
 for (let no = Number(first); ; no += 8) {
   await Promise.all(

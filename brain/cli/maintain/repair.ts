@@ -1,5 +1,5 @@
 /** `couchestor repair status`, `pause` and `resume` */
-import type { RepairStatus } from "@couchestor/common/api/admin.ts";
+import type { EvacuationStatus, RepairStatus } from "@couchestor/common/api/admin.ts";
 import { type Command, type CommandContext, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
@@ -13,7 +13,10 @@ export const repairStatus: Command = {
   summary: "Show what is being rebuilt, how fast, and until when",
   arguments: [],
   options: {
-    wait: { kind: "flag", help: "Wait until nothing is left to rebuild, with a progress bar" },
+    wait: {
+      kind: "flag",
+      help: "Wait until nothing is left to rebuild or to move off failing devices, with a progress bar",
+    },
     ...brainOptions,
   },
   examples: [{ command: "couchestor repair status --wait --data-dir ./data", text: "watch a rebuild" }],
@@ -23,7 +26,7 @@ export const repairStatus: Command = {
     let status = await client.repair();
     if (args.flag("wait")) {
       const bar = output.progress({ label: "repair", total: 0, unit: "stripes" });
-      while (status.queued + status.running + status.waiting.length > 0 && !status.paused) {
+      while (isOpen(status) && !status.paused) {
         bar.update(status.stripesDone, { total: status.stripesTotal, etaSeconds: status.etaSeconds });
         await context.host.clock.sleep(250, context.signal);
         status = await client.repair();
@@ -86,6 +89,7 @@ function show(output: CommandContext["output"], status: RepairStatus): void {
       { right: [1] },
     );
   }
+  showEvacuation(output, status.evacuation);
   for (const { nodeName, poolName, repairInSeconds } of status.waiting) {
     const what = poolName === undefined ? `${nodeName} is away` : `${nodeName} no longer reports pool ${poolName}`;
     output.line(`${what}; its shards are rebuilt elsewhere in ${secondsText(repairInSeconds)} unless it returns`);
@@ -94,4 +98,26 @@ function show(output: CommandContext["output"], status: RepairStatus): void {
     output.line(output.paint(`${stripe}: ${reason}`, "warn"));
   const more = status.blocked.length - blockedShownMax;
   if (more > 0) output.line(`and ${more} more; see --json`);
+}
+
+/** Whether something is left to do that can be done. */
+function isOpen({ queued, running, waiting, evacuation }: RepairStatus): boolean {
+  return queued + running + waiting.length + evacuation.running + (evacuation.heldBack ? 0 : evacuation.queued) > 0;
+}
+
+/** Pools on failing devices; nothing if there are none. */
+function showEvacuation(output: CommandContext["output"], evacuation: EvacuationStatus): void {
+  const { pools, heldBack, queued, running, blocked } = evacuation;
+  if (pools.length === 0) return;
+  output.line(
+    `failing devices   ${countText(queued, "run")} to move off them, ${running} under way, ${blocked.length} blocked`,
+  );
+  output.table(
+    ["node", "pool", "device", "state", "runs left", "why"],
+    pools.map((p) => [p.nodeName, p.poolName, p.deviceId, p.phase, `${p.runsLeft}`, p.reasons.join(", ")]),
+    { right: [4] },
+  );
+  if (heldBack !== undefined) output.line(output.paint(heldBack, "warn"));
+  for (const { stripe, reason } of blocked.slice(0, blockedShownMax))
+    output.line(output.paint(`${stripe}: ${reason}`, "warn"));
 }

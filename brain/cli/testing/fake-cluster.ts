@@ -258,5 +258,6 @@ export function idleRepair(): RepairStatus {
     bytesPerSecond: 0,
     spare: {},
     waiting: [],
+    evacuation: { queued: 0, running: 0, runsMoved: 0, blocked: [], pools: [] },
   };
 }

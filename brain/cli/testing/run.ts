@@ -1,4 +1,5 @@
 /** Runs the command line in process, with its output caught. */
+import type { LocalDevices } from "@couchestor/common/api/local-devices.ts";
 import { type Clock, systemClock } from "@couchestor/common/runtime/clock.ts";
 import { runCli } from "../main.ts";
 
@@ -15,6 +16,7 @@ export interface RunOptions {
   tty?: boolean;
   env?: Record<string, string>;
   clock?: Clock;
+  devices?: LocalDevices;
 }
 
 /** Time goes on at once for sleepers, so that retries with pauses take no time. */
@@ -34,6 +36,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       env: options.env ?? {},
       clock: options.clock ?? hasteClock,
       codec: async () => ({ description: "isa-l 2.31.1", checksum: "isa-l 2.31.1", notes: [] }),
+      ...(options.devices === undefined ? {} : { devices: async () => options.devices as LocalDevices }),
     },
     { stdout: stream("stdout"), stderr: stream("stderr") },
   );

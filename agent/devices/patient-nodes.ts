@@ -1,0 +1,81 @@
+/**
+ * A limit on how long a device may take to be looked at. A dying disk can hold a read for minutes, and nothing can end such a call: it keeps its
+ * thread. So a device that is late is not asked again until it has answered, and the others are looked at meanwhile.
+ */
+import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
+import type { DeviceNodes, ReadableDevice } from "./ports.ts";
+
+const answerMsMaxDefault = 10_000;
+
+/** The same nodes; what takes longer than `answerMsMax` to look at fails with ETIMEDOUT. Opening exclusively is an order, and has all the time it takes. */
+export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = answerMsMaxDefault): DeviceNodes {
+  const late = new Set<string>();
+  /** Calls that `path` has not answered; what they give when they do goes to `dispose`. */
+  const within = async <T>(path: string, operation: string, run: () => Promise<T>, dispose: (late: T) => unknown) => {
+    if (late.has(path))
+      throw new FileSystemError("ETIMEDOUT", `${operation} (an earlier call is not answered yet)`, path);
+    const stop = new AbortController();
+    const answer = run();
+    const limit = clock.sleep(answerMsMax, stop.signal).then(
+      () => true,
+      () => false,
+    );
+    const first = await Promise.race([
+      answer.then(
+        () => false,
+        () => false,
+      ),
+      limit,
+    ]);
+    stop.abort();
+    if (!first) return await answer;
+    late.add(path);
+    answer
+      .then(dispose)
+      .catch(() => undefined)
+      .finally(() => late.delete(path));
+    throw new FileSystemError("ETIMEDOUT", operation, path);
+  };
+  return {
+    numberAt: (path) => nodes.numberAt(path),
+    isBusy: (path) =>
+      within(
+        path,
+        "open exclusively",
+        () => nodes.isBusy(path),
+        () => undefined,
+      ),
+    openExclusive: (path) => nodes.openExclusive(path),
+    async openToLook(path): Promise<ReadableDevice> {
+      const device = await within(
+        path,
+        "open",
+        () => nodes.openToLook(path),
+        (open) => open.close(),
+      );
+      const reading = new Set<Promise<void>>();
+      return {
+        sizeBytes: device.sizeBytes,
+        async read(into, offset) {
+          // A late read still has the memory: it gets its own, which nobody looks at any more.
+          const own = new Uint8Array(into.byteLength);
+          const read = device.read(own, offset).finally(() => reading.delete(read));
+          reading.add(read);
+          await within(
+            path,
+            "read",
+            () => read,
+            () => undefined,
+          );
+          into.set(own);
+        },
+        // A descriptor that is being read from must not become another file's.
+        close: async () => {
+          if (reading.size === 0) return await device.close();
+          void Promise.allSettled(reading).then(() => device.close().catch(() => undefined));
+        },
+      };
+    },
+  };
+}

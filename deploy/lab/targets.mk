@@ -1,0 +1,7 @@
+# The hardware lab; included by the Makefile.
+
+.PHONY: lab
+
+lab: setup ## Tests on disks of every kind, in a virtual machine: no root, nothing installed (Debian x64; TESTS=part of a path)
+	@deploy/deps/fetch lab
+	@$(BUN) deploy/lab/test.ts $(TESTS)
