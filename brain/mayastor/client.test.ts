@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
-import { MayastorSim } from "../testing/mayastor-sim.ts";
+import { MayastorSim } from "../testing/mayastor/at-rest.ts";
 import { MayastorClient, mayastorPolicy } from "./client.ts";
 import { requiredPoolLabels, tieredPools, tieredReplicas } from "./mapping.ts";
 

@@ -8,7 +8,7 @@ import {
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { MayastorClient, mayastorPolicy } from "../mayastor/client.ts";
-import { MayastorSim } from "../testing/mayastor-sim.ts";
+import { MayastorSim } from "../testing/mayastor/at-rest.ts";
 import { type Heat, unknown } from "./heat.ts";
 import type { HeatSource } from "./heat-source.ts";
 import type { ClaimedVolume } from "./kube-volumes.ts";

@@ -10,7 +10,7 @@ import { brainLease, brainNamespace, brainServiceAccount } from "../../installat
 import type { ControlPlane } from "../../testing/control-plane.ts";
 import { startControlPlane } from "../../testing/control-plane.ts";
 import { applyObjects, deployedObjects } from "../../testing/installed-plane.ts";
-import type { MayastorSim } from "../../testing/mayastor-sim.ts";
+import type { MayastorSim } from "../../testing/mayastor/at-rest.ts";
 import { type RunningProgram, startProgram, until } from "../../testing/processes.ts";
 import type { Prometheus } from "../../testing/prometheus.ts";
 

@@ -13,8 +13,8 @@ import {
   type SimPool,
   type SimVolume,
   volumeAnswer,
-} from "./mayastor-answers.ts";
-import { mayastorDescription } from "./mayastor-api.ts";
+} from "./answers.ts";
+import { mayastorDescription } from "./description.ts";
 
 /** How it answers anything at all. */
 export type SimMode = "well" | "html" | "core-down" | "silent";
