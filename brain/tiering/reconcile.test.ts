@@ -7,7 +7,8 @@ import {
 } from "@couchestor/common/crd/storage-policy.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
-import { MayastorClient, mayastorPolicy } from "../mayastor/client.ts";
+import { MayastorClient } from "../mayastor/client.ts";
+import { mayastorPolicy } from "../mayastor/http-transport.ts";
 import { MayastorSim } from "../testing/mayastor/at-rest.ts";
 import { type Heat, unknown } from "./heat.ts";
 import type { HeatSource } from "./heat-source.ts";
