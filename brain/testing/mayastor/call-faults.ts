@@ -8,6 +8,8 @@ export type LostAnswer = (typeof lostAnswers)[number];
 export type CallFault =
   /** The request never arrives. */
   | { kind: "before"; how: "reset" | "html" | "silent" }
+  /** It arrives so much later than it was sent; the sender waits. */
+  | { kind: "delayed"; ms: number }
   /** It is carried out, and the answer is lost. */
   | { kind: "after"; how: LostAnswer }
   /** The server stops waiting after its 5 s and says 503 Aborted; it is carried out so much later. */
@@ -22,6 +24,7 @@ export const everyFault: readonly CallFault[] = [
   { kind: "before", how: "reset" },
   { kind: "before", how: "html" },
   { kind: "before", how: "silent" },
+  { kind: "delayed", ms: 15_000 },
   ...lostAnswers.map((how) => ({ kind: "after" as const, how })),
   { kind: "late", ms: 500 },
   { kind: "late", ms: 10_000 },
@@ -46,7 +49,8 @@ export const everyFault: readonly CallFault[] = [
 
 /** Of the kinds above, but for those that make no sense for a read. */
 export function randomFault(prng: Prng, isRead: boolean): CallFault {
-  const fit = isRead ? everyFault.filter(({ kind }) => kind === "before" || kind === "error") : everyFault;
+  const fit = isRead ? everyFault.filter(({ kind }) => ["before", "delayed", "error"].includes(kind)) : everyFault;
   const fault = fit[prng.below(fit.length)] ?? { kind: "before", how: "reset" };
+  if (fault.kind === "delayed") return { kind: "delayed", ms: prng.below(15_000) };
   return fault.kind === "late" ? { kind: "late", ms: 200 + prng.below(25_000) } : fault;
 }

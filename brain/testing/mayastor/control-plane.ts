@@ -131,6 +131,10 @@ export class MayastorControlPlane {
       timeline.after(1, () => (fault.how === "html" ? reply(page(502)) : lose(timeline, fault.how, reply)));
       return;
     }
+    if (fault?.kind === "delayed") {
+      timeline.after(fault.ms, () => this.#deliver(call, request, undefined, reply));
+      return;
+    }
     this.onCall?.(call);
     if (fault?.kind === "error") {
       timeline.after(5, () => answer(problem(fault.status, fault.word, fault.details ?? fault.word)));
