@@ -46,3 +46,4 @@ clean: ## Remove what was built, fetched and installed
 	rm -rf node_modules .deps dist .cache .demo coverage
 
 include deploy/envtest/targets.mk
+include brain/migration/sim/targets.mk
