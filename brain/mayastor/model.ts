@@ -23,6 +23,7 @@ export const replicaTopologySchema = z.object({
   "rebuild-progress": z.number().nullish(),
   /** 2.9 and newer. */
   healthy: z.boolean().nullish(),
+  usage: z.object({ allocated: bytes.nullish() }).nullish().catch(undefined),
 });
 
 const nexusSchema = z.object({

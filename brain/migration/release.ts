@@ -1,0 +1,71 @@
+/** Everything that was set is taken back, one call after the other, until each is known to be gone. It is never given up. */
+
+import { labelOf } from "./calls.ts";
+import { ended, held, letGo, openStep, sameSteering } from "./journal.ts";
+import type { Steering } from "./movers/mover.ts";
+import { beginStep, type Decision, type Turn, waitFor, with_ } from "./turn.ts";
+
+/** The next call; or the turn with nothing held any more. */
+export function release(turn: Turn): Decision | { released: Turn } {
+  let next = openStep(turn.status)?.name === "ReleaseSteering" ? turn : beginStep(turn, "ReleaseSteering", {});
+  const { lastCall, uncertainMs, now } = next.seen;
+  if (lastCall?.call.kind === "TakeBackSteering") {
+    const { item } = lastCall.call;
+    const { outcome } = lastCall;
+    const standing = held(next.status).some((other) => sameSteering(other, item));
+    if (standing && outcome.kind === "done") next = with_(next, letGo(next.status, item));
+    else if (standing && outcome.kind === "refused" && isGone(next, item, outcome.why))
+      next = with_(next, letGo(next.status, item));
+    else if (standing && lastCall.attempts > 0) {
+      const waits = waitFor(
+        next,
+        `takes back ${describe(item)}: ${outcome.kind === "done" ? "done" : outcome.message}`,
+      );
+      return again(next, waits, item);
+    }
+  }
+  const [item] = held(next.status);
+  if (item === undefined) return { released: with_(next, ended(next.status, "Done", now)) };
+  if (!next.rules.mayTakeBack(uncertainMs, next.settings))
+    return waitFor(next, "waits before it takes back what it set: an attempt to set it may still come through");
+  return call(next, item);
+}
+
+function call(turn: Turn, item: Steering): Decision {
+  const step = openStep(turn.status)?.number ?? 0;
+  return {
+    status: { ...turn.status, message: `takes back ${describe(item)}` },
+    call: { step, call: { kind: "TakeBackSteering", item } },
+    waitMs: 0,
+  };
+}
+
+/** The same call, after a pause that the waiting has brought. */
+function again(turn: Turn, waits: Decision, item: Steering): Decision {
+  const made = call(turn, item);
+  return { ...made, status: waits.status, waitMs: turn.settings.pollMs };
+}
+
+/** Refused because it isn't there: the server says so, and what is read doesn't contradict. */
+function isGone({ seen }: Turn, item: Steering, why: string): boolean {
+  if (why === "notFound") return true;
+  if (why !== "already" && why !== "precondition") return false;
+  const view = seen.cluster?.view;
+  if (view === undefined) return false;
+  switch (item.kind) {
+    case "PoolCordon":
+      return !(view.pools.get(item.target)?.cordoned ?? false);
+    case "NodeCordon":
+      return !(view.nodes.get(item.target)?.cordons.includes(item.detail) ?? false);
+    case "PoolLabel": {
+      // The key has another value, which somebody has given it meanwhile.
+      const [key] = labelOf(item.detail);
+      return view.pools.get(item.target)?.labels[key] !== undefined;
+    }
+  }
+}
+
+function describe({ kind, target, detail }: Steering): string {
+  if (kind === "PoolCordon") return `the cordon of pool ${target}`;
+  return kind === "NodeCordon" ? `the cordon ${detail} of node ${target}` : `the label ${detail} off pool ${target}`;
+}
