@@ -35,7 +35,7 @@ export function migrationMover(turn: Turn): ReplicaMover {
 }
 
 function labelFor(turn: Turn, number: number): string {
-  return `couchestor-${turn.journal.uid.slice(0, 13)}-${number}`;
+  return `couchestor-${turn.journal.uid.slice(0, 8)}-${number}`;
 }
 
 /** The label that the step to come will set cordons with. */
