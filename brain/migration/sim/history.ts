@@ -1,0 +1,76 @@
+/** One history, from its seed to its verdict. */
+import type { MigrationOutcome } from "@couchestor/common/crd/migration.ts";
+import type { MigrationDeps } from "../ports.ts";
+import { calmDown, disturb } from "./disturb.ts";
+import { drawScenario, type Scenario, stage } from "./scenario.ts";
+import type { Driver } from "./sim-brain.ts";
+import { World } from "./world.ts";
+
+export interface HistoryResult {
+  seed: number;
+  faults: number;
+  violations: string[];
+  /** Calls at the control plane, and those of them that change something. */
+  calls: number;
+  writes: number;
+  /** Changes of truth that the invariant was held to. */
+  transitions: number;
+  /** By name; undefined if the object is gone. */
+  outcomes: Record<string, MigrationOutcome | undefined>;
+  virtualMs: number;
+}
+
+/** Trouble stops here, and everything broken is mended. */
+const calmAfterMs = 45 * 60_000;
+/** By then each migration must have ended: its own time, the time for taking back, and some more. */
+const endAfterMs = 4 * 60 * 60_000;
+/** What is still on its way arrives. */
+const quietMs = 180_000;
+
+/** Runs the history of a seed; the same seed gives the same one. */
+export async function runHistory(seed: number, makeDriver: (deps: MigrationDeps) => Driver): Promise<HistoryResult> {
+  const scenario = drawScenario(seed);
+  const world = new World({ seed, settings: scenario.settings, makeDriver });
+  stage(world, scenario);
+  const volumes = [...world.cluster.volumes.values()];
+  for (const { atMs, trouble, volume } of scenario.events)
+    world.clock.after(atMs, () => disturb(world, trouble, volumes[volume]));
+  world.startBrain(
+    scenario.killAfterEffects === undefined
+      ? undefined
+      : { effect: scenario.killAfterEffects, after: world.prng.below(2) === 0 },
+  );
+  const result = await finish(world, seed);
+  if (scenario.quiet) mustSucceed(result, scenario);
+  return result;
+}
+
+/** Lets a staged world go on to its end, and judges it. */
+export async function finish(world: World, seed: number): Promise<HistoryResult> {
+  await world.run(calmAfterMs);
+  calmDown(world);
+  await world.run(endAfterMs);
+  await world.clock.pass(quietMs);
+  world.plane.catchUp();
+  world.watch.judge();
+  return {
+    seed,
+    faults: world.faults,
+    violations: [...world.zeroLoss.violations, ...world.watch.violations],
+    calls: world.plane.calls,
+    writes: world.plane.writes,
+    transitions: world.zeroLoss.transitions,
+    outcomes: Object.fromEntries(world.names.map((name) => [name, world.migration(name)?.status?.outcome])),
+    virtualMs: world.clock.monotonicMs(),
+  };
+}
+
+function mustSucceed(result: HistoryResult, scenario: Scenario): void {
+  for (const [name, outcome] of Object.entries(result.outcomes)) {
+    if (outcome?.result === "Succeeded") continue;
+    const version = scenario.settings.version?.minor;
+    result.violations.push(
+      `nothing went wrong, yet ${name} is ${outcome?.result} (${outcome?.reason}: ${outcome?.message}; 2.${version})`,
+    );
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * `make sim`: histories by their seeds, one line at the end.
+ *
+ *   SEEDS=1000            how many, from 1 (FROM=n: from there)
+ *   SEED=n                that one alone, with what happened
+ *   SYSTEMATIC=1          instead: every call failing in every way × the brain killed before and after every effect
+ */
+import { systemClock } from "@couchestor/common/runtime/clock.ts";
+import { drive } from "./drive.ts";
+import { type HistoryResult, runHistory } from "./history.ts";
+import { type Case, callFaults, caseName, faultsAndKills, kills, moves, runCase } from "./systematic.ts";
+
+const violationsShown = 20;
+
+class Tally {
+  histories = 0;
+  faults = 0;
+  violations = 0;
+  #writes = 0;
+  #transitions = 0;
+  readonly #results = new Map<string, number>();
+
+  add(result: HistoryResult, replay: string): void {
+    this.histories += 1;
+    this.faults += result.faults;
+    this.#writes += result.writes;
+    this.#transitions += result.transitions;
+    for (const outcome of Object.values(result.outcomes)) {
+      const name = outcome === undefined ? "Deleted" : `${outcome.result} ${outcome.reason}`;
+      this.#results.set(name, (this.#results.get(name) ?? 0) + 1);
+    }
+    for (const violation of result.violations) {
+      this.violations += 1;
+      if (this.violations <= violationsShown) say(`${replay}: ${violation}`);
+    }
+  }
+
+  end(startedMs: number): void {
+    const seconds = Math.round((systemClock.monotonicMs() - startedMs) / 1000);
+    for (const [name, count] of [...this.#results].sort((a, b) => b[1] - a[1])) say(`  ${count} ${name}`);
+    say(`  ${this.#writes} changing calls, ${this.#transitions} transitions checked, ${seconds} s`);
+    say(`histories ${this.histories}, faults ${this.faults}, violations ${this.violations}`);
+  }
+}
+
+async function random(tally: Tally): Promise<void> {
+  const from = whole("FROM", 1);
+  const count = whole("SEEDS", 1000);
+  for (let seed = from; seed < from + count; seed++) {
+    tally.add(await runHistory(seed, drive), `SEED=${seed}`);
+    if ((seed - from) % 100 === 99) say(`${seed - from + 1} of ${count}`);
+  }
+}
+
+async function systematic(tally: Tally): Promise<void> {
+  for (const [name, scenario] of Object.entries(moves)) {
+    const plain = await runCase(scenario, {}, drive);
+    const all: Iterable<Case>[] = [
+      kills(plain.effects),
+      callFaults(plain.writes),
+      faultsAndKills(plain.writes, plain.effects),
+    ];
+    say(`${name}: ${plain.writes} changing calls, ${plain.effects} effects`);
+    for (const cases of all) {
+      for (const each of cases) tally.add(await runCase(scenario, each, drive), `${name}, ${caseName(each)}`);
+    }
+  }
+}
+
+async function one(seed: number, tally: Tally): Promise<void> {
+  const result = await runHistory(seed, drive);
+  say(JSON.stringify({ ...result, violations: result.violations.length }, undefined, 2));
+  tally.add(result, `SEED=${seed}`);
+}
+
+function whole(name: string, otherwise: number): number {
+  const text = process.env[name];
+  if (text === undefined || text === "") return otherwise;
+  if (!/^\d{1,9}$/.test(text)) {
+    say(`${name}: got "${text}", allowed is a whole number of at most nine digits`);
+    process.exit(2);
+  }
+  return Number(text);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+const startedMs = systemClock.monotonicMs();
+const tally = new Tally();
+const seed = whole("SEED", 0);
+if (seed > 0) await one(seed, tally);
+else if (process.env["SYSTEMATIC"] === "1") await systematic(tally);
+else await random(tally);
+tally.end(startedMs);
+process.exit(tally.violations === 0 ? 0 : 1);

@@ -1,0 +1,162 @@
+/** One history's world: a control plane, a store, brains one after the other, and what watches over all of it. */
+
+import { type Migration, type MigrationSpec, migrationKind } from "@couchestor/common/crd/migration.ts";
+import { apiVersion } from "@couchestor/common/crd/object.ts";
+import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
+import { type CallFault, randomFault } from "../../testing/mayastor/call-faults.ts";
+import type { MayastorCluster } from "../../testing/mayastor/cluster.ts";
+import { MayastorControlPlane, type SeenCall } from "../../testing/mayastor/control-plane.ts";
+import type { MayastorSettings } from "../../testing/mayastor/settings.ts";
+import { VirtualClock } from "../../testing/mayastor/virtual-clock.ts";
+import { ZeroLoss } from "../../testing/mayastor/zero-loss.ts";
+import { type EcStanding, ecVolumeLabel, type MigrationDeps, migrationFinalizer } from "../ports.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { type Driver, type KillPoint, SimBrain } from "./sim-brain.ts";
+import { Watch } from "./watch.ts";
+
+export interface WorldOptions {
+  seed: number;
+  settings: Partial<MayastorSettings>;
+  makeDriver: (deps: MigrationDeps) => Driver;
+}
+
+/** From a leader's end until another may begin. */
+const handOverMs = 15_000;
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly prng: Prng;
+  readonly plane: MayastorControlPlane;
+  readonly store: MemoryStore;
+  readonly zeroLoss: ZeroLoss;
+  readonly watch: Watch;
+  readonly names: string[] = [];
+  /** Of a hundred calls of ours, how many go wrong. */
+  callFaultPercent = 0;
+  storeFaultPermille = 0;
+  /** A fault for one call of ours that changes something, by its number. */
+  faultAt = new Map<number, CallFault>();
+  /** Brains killed, leaders deposed, machines crashed and all else that is done to the world, but for faults of calls. */
+  disturbances = 0;
+  /** Set when whatever was wrong has been put right. */
+  calm = false;
+  readonly #options: WorldOptions;
+  readonly brains: SimBrain[] = [];
+  readonly #ended = new Set<string>();
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.prng = seededPrng(options.seed);
+    this.plane = new MayastorControlPlane(this.clock, {
+      prng: seededPrng(options.seed ^ 0x5eed),
+      settings: options.settings,
+    });
+    this.store = new MemoryStore(this.clock, seededPrng(options.seed ^ 0x570e));
+    this.zeroLoss = new ZeroLoss(this.cluster);
+    this.watch = new Watch(this);
+    this.plane.fault = (call) => this.#fault(call);
+    this.plane.onCall = (call) => this.watch.called(call);
+    this.store.onWrite = (kind, name) => {
+      if (kind !== "Migration" || this.#ended.has(name) || this.migration(name)?.status?.outcome === undefined) return;
+      this.#ended.add(name);
+      this.watch.ended(name);
+    };
+  }
+
+  get cluster(): MayastorCluster {
+    return this.plane.cluster;
+  }
+
+  get faults(): number {
+    return this.plane.faults + this.disturbances + this.brains.reduce((sum, brain) => sum + brain.storeFaults, 0);
+  }
+
+  migration(name: string): Migration | undefined {
+    return this.store.peek(migrationKind, name);
+  }
+
+  hasEnded(name: string): boolean {
+    return this.#ended.has(name) || this.migration(name) === undefined;
+  }
+
+  /** Puts a Migration into the store, and its volume under watch. */
+  async migrate(name: string, spec: MigrationSpec, consented = 0): Promise<void> {
+    const copies = this.cluster.copies(spec.volumeUuid);
+    const needed = Math.min(copies, Math.max(spec.originalReplicaCount, spec.finalReplicaCount));
+    const countMin = Math.min(spec.originalReplicaCount, spec.finalReplicaCount);
+    this.zeroLoss.watch(spec.volumeUuid, { needed, countMin, consented });
+    this.watch.begun(name, spec, needed);
+    await this.store.create(migrationKind, {
+      apiVersion,
+      kind: "Migration",
+      metadata: { name, finalizers: [migrationFinalizer] },
+      spec,
+    });
+    this.names.push(name);
+    for (const brain of this.brains) if (brain.alive) void brain.work(name, () => this.hasEnded(name));
+  }
+
+  /** A brain takes over; the one before, if it still lives, stops first. */
+  startBrain(killAt?: KillPoint): SimBrain {
+    for (const brain of this.brains) brain.depose();
+    const brain = new SimBrain({
+      clock: this.clock,
+      seed: this.#options.seed * 31 + this.brains.length,
+      transport: this.plane.transport(),
+      store: this.store,
+      ecHealth: (volumeName) => this.#ecHealth(volumeName),
+      makeDriver: this.#options.makeDriver,
+      killAt,
+      storeFaultPermille: this.storeFaultPermille,
+      wallSkewMs: this.brains.length === 0 ? 0 : this.prng.below(120_000) - 60_000,
+      onKilled: () => {
+        this.disturbances += 1;
+        this.clock.after(handOverMs, () => this.#succeed(brain));
+      },
+    });
+    this.brains.push(brain);
+    for (const name of this.names) void brain.work(name, () => this.hasEnded(name));
+    return brain;
+  }
+
+  /** The leader loses its lease; another one begins a while later. */
+  changeLeader(): void {
+    const brain = this.brains.at(-1);
+    if (brain === undefined || !brain.alive) return;
+    this.disturbances += 1;
+    brain.depose();
+    this.clock.after(handOverMs, () => this.#succeed(brain));
+  }
+
+  /** Lets time go on until all migrations have ended, or so much time has passed. */
+  async run(maxMs: number): Promise<void> {
+    const untilMs = this.clock.monotonicMs() + maxMs;
+    while (this.clock.monotonicMs() < untilMs) {
+      await this.clock.pass(2_000);
+      this.plane.catchUp();
+      if (this.names.length > 0 && this.names.every((name) => this.hasEnded(name))) break;
+    }
+  }
+
+  #succeed(brain: SimBrain): void {
+    if (this.brains.at(-1) === brain) this.startBrain();
+  }
+
+  #ecHealth(volumeName: string): EcStanding | undefined {
+    for (const pool of this.cluster.pools.values()) {
+      const code = pool.erasureCoded;
+      if (pool.labels[ecVolumeLabel] === volumeName && code !== undefined)
+        return { parityShards: code.lossesMax, healthy: code.healthy };
+    }
+    return undefined;
+  }
+
+  #fault(call: SeenCall): CallFault | undefined {
+    if (call.by !== "us") return undefined;
+    const fixed = this.faultAt.get(call.writeNumber);
+    if (!call.isRead && fixed !== undefined) return fixed;
+    if (this.calm || this.callFaultPercent === 0) return undefined;
+    const percent = call.isRead ? this.callFaultPercent / 4 : this.callFaultPercent;
+    return this.prng.float() * 100 < percent ? randomFault(this.prng, call.isRead) : undefined;
+  }
+}
