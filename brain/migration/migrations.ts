@@ -19,6 +19,7 @@ import { locksOf, StepLocks } from "./locks.ts";
 import { look } from "./look.ts";
 import { type Machine, next } from "./machine.ts";
 import { Memory } from "./memory.ts";
+import type { LockKind } from "./movers/mover.ts";
 import { newsOf } from "./news.ts";
 import { type MigrationDeps, migrationFinalizer } from "./ports.ts";
 import { withProgress } from "./progress.ts";
@@ -30,6 +31,7 @@ import type { Decision, Observation } from "./turn.ts";
 /** How often figures and words alone are written. */
 const cosmeticMs = 15_000;
 const featuresMs = 60_000;
+const holderMs = 60_000;
 
 export class Migrations {
   /** Called with the name of a migration that waited for a lock and may have it now. */
@@ -40,6 +42,7 @@ export class Migrations {
   readonly #locks: StepLocks;
   readonly #memories = new Map<string, Memory>();
   #recovered: Promise<void> | undefined;
+  #holderAskedMs = Number.NEGATIVE_INFINITY;
   #features: { found: MayastorFeatures; atMs: number } | undefined;
 
   constructor(deps: MigrationDeps, settings: MigrationSettings = migrationSettings, rules: MoverRules = soundRules) {
@@ -115,6 +118,7 @@ export class Migrations {
     return {
       ...reads,
       now: isoNow(clock),
+      nonce: this.#deps.prng.u32().toString(16).padStart(8, "0"),
       elapsedMs: memory.elapsedMs(journal.status, nowMs),
       pendingMs: memory.pendingMs(nowMs),
       endingMs: memory.endingMs(journal.status, nowMs),
@@ -135,6 +139,7 @@ export class Migrations {
     const { name } = journal;
     const nowMs = clock.monotonicMs();
     this.#locks.wait(name, decision.wants ?? [], nowMs);
+    for (const kind of decision.wants ?? []) await this.#checkHolder(seen.locks[kind], nowMs);
     if (decision.take !== undefined && !this.#locks.take(name, decision.take))
       return { requeueAfterMs: this.#machine.settings.pollMs };
     const wallMs = clock.wallMs();
@@ -205,6 +210,14 @@ export class Migrations {
       this.#registry.put(known);
       this.#locks.take(known.name, locksOf(known.status));
     }
+  }
+
+  /** A holder whose end this brain has missed holds nothing: its object is asked, now and then. */
+  async #checkHolder(state: Observation["locks"][LockKind], nowMs: number): Promise<void> {
+    if (typeof state !== "object" || nowMs - this.#holderAskedMs < holderMs) return;
+    this.#holderAskedMs = nowMs;
+    const holder = (await this.#deps.store.get(migrationKind, state.holder)) as Migration | undefined;
+    if (holder === undefined || holder.status?.phase === "Finished") this.#forget(state.holder);
   }
 
   async #can(signal: AbortSignal | undefined): Promise<MayastorFeatures> {

@@ -1,7 +1,7 @@
 /** Between two steps, with nothing held: what is there decides what comes next. */
 import { isComplete } from "./copies.ts";
 import { rollBack } from "./roll-back.ts";
-import { isThere, type Standing, standingOf } from "./standing.ts";
+import { finalCount, isThere, type Standing, standingOf } from "./standing.ts";
 import { beginPlacement, beginRemoval, removalPlan, whyNotRemove } from "./steer.ts";
 import { beginStep, type Decision, finish, superseded, type Turn, volumeOf, waitFor, with_ } from "./turn.ts";
 import type { ReplicaView } from "./view.ts";
@@ -66,7 +66,8 @@ function advance(turn: Turn, standing: Standing): Decision {
   // Even one that was complete at first sight is looked at until that is certain.
   if (unfollowed !== undefined) return follow(turn, unfollowed);
   if (isThere(spec, standing)) return verify(turn);
-  if (spec.preservationMode) return beginPlacement(turn, count + 1);
+  if (spec.preservationMode && count < finalCount(spec)) return beginPlacement(turn, count + 1);
+  if (spec.preservationMode) return replacedMeanwhile(turn);
   const { originalReplicaCount: original, finalReplicaCount: final } = spec;
   const shrinks = status.baseline?.order === "ShrinkFirst";
   const onTarget = keepers.length + arrived.length;
@@ -76,6 +77,10 @@ function advance(turn: Turn, standing: Standing): Decision {
   const leaving = [...strangers, ...sources];
   if (leaving.length > 0 && count > final) return remove(turn, leaving, count - 1);
   if (count > final) return remove(turn, [...arrived, ...keepers], count - 1);
+  return replacedMeanwhile(turn);
+}
+
+function replacedMeanwhile(turn: Turn): Decision {
   const message = "the control plane has replaced replicas by others meanwhile; the policy decides anew";
   return rollBack(superseded(turn, "ReplicasChanged", message));
 }

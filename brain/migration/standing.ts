@@ -34,9 +34,17 @@ export function standingOf(spec: Migration["spec"], baseline: readonly string[],
   return standing;
 }
 
+/** How many replicas there are to be in the end. */
+export function finalCount(spec: Migration["spec"]): number {
+  return spec.preservationMode ? spec.originalReplicaCount + spec.replicas.length : spec.finalReplicaCount;
+}
+
 /** Whether nothing is left to be done. */
 export function isThere(spec: Migration["spec"], { sources, keepers, arrived, strangers }: Standing): boolean {
-  if (spec.preservationMode) return arrived.length >= spec.replicas.length;
   const count = keepers.length + arrived.length;
+  if (spec.preservationMode) {
+    const added = arrived.length >= spec.replicas.length;
+    return added && sources.length + strangers.length + count === finalCount(spec);
+  }
   return sources.length === 0 && strangers.length === 0 && count === spec.finalReplicaCount;
 }

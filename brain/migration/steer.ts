@@ -34,13 +34,9 @@ export function migrationMover(turn: Turn): ReplicaMover {
   return moverOf(turn.status.baseline?.mover ?? "PoolCordon");
 }
 
-function labelFor(turn: Turn, number: number): string {
-  return `couchestor-${turn.journal.uid.slice(0, 8)}-${number}`;
-}
-
-/** The label that the step to come will set cordons with. */
-function nextLabel(turn: Turn): string {
-  return labelFor(turn, (turn.status.steps.at(-1)?.number ?? 0) + 1);
+/** For the cordons of one step. Nobody can have set one like it before, by chance or on purpose. */
+function newLabel({ journal, seen }: Turn): string {
+  return `couchestor-${journal.uid.slice(0, 8)}-${seen.nonce}`;
 }
 
 /** Where a replica can go and what must be closed for that; or why it can't be placed now. */
@@ -119,10 +115,10 @@ export function beginPlacement(turn: Turn, count: number, restore = false): Deci
   const locked = lockedBy(turn, kinds);
   if (locked !== undefined) return { ...waitFor(turn, locked), wants: kinds };
   if (!restore) {
-    const plan = placementPlan(turn, nextLabel(turn));
+    const plan = placementPlan(turn, newLabel(turn));
     if ("refused" in plan) return waitFor(turn, plan.message);
   }
-  const intent = { count: String(count), ...(restore ? { restore: "true" } : {}) };
+  const intent = { count: String(count), label: newLabel(turn), ...(restore ? { restore: "true" } : {}) };
   const phase = turn.status.ending === undefined ? ("Preparing" as const) : turn.status.phase;
   const begun = beginStep(with_(turn, { ...turn.status, phase }), "SteerPlacement", intent);
   return { ...steer(begun), take: kinds };
@@ -134,7 +130,7 @@ export function beginRemoval(turn: Turn, removal: Removal): Decision {
   const locked = lockedBy(turn, kinds);
   if (locked !== undefined) return { ...waitFor(turn, locked), wants: kinds };
   const { victim, count, shrinks } = removal;
-  const intent = { count: String(count), victim, ...(shrinks ? { shrinks: "true" } : {}) };
+  const intent = { count: String(count), victim, label: newLabel(turn), ...(shrinks ? { shrinks: "true" } : {}) };
   const phase = turn.status.ending === undefined ? ("Switching" as const) : turn.status.phase;
   const begun = beginStep(with_(turn, { ...turn.status, phase }), "SteerRemoval", intent);
   return { ...steer(begun), take: kinds };
@@ -150,7 +146,7 @@ export function steer(turn: Turn): Decision {
   if (calledOff) return goOn(with_(turn, ended(turn.status, "Skipped", now)));
   const taken = takeOutcome(turn, step);
   if ("waitMs" in taken) return taken;
-  const label = labelFor(taken, step.number);
+  const label = step.intent["label"] ?? "";
   const plan = restore
     ? { items: [] }
     : removal
@@ -197,7 +193,7 @@ function takeOutcome(turn: Turn, step: MigrationStep): Turn | Decision {
   if (outcome.why === "already" || outcome.why === "precondition") {
     if (!turn.rules.isForeign({ why: outcome.why, attempts })) return with_(turn, hold(turn.status, item, "Set"));
     const status = leave(letGo(turn.status, item), item);
-    // A cordon of somebody else's with the very label of ours: the next step has another label.
+    // Somebody else's with the very label of ours: the next step has another one.
     if (item.kind === "NodeCordon")
       return goOn(
         roundFailed(

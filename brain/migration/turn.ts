@@ -14,6 +14,8 @@ import type { ClusterView, VolumeView } from "./view.ts";
 export interface Observation {
   /** Wall-clock, for the journal's timestamps; nothing is decided by it. */
   now: string;
+  /** Eight hexadecimal digits that were never used before. */
+  nonce: string;
   /** Since the first step, times without a brain left out. */
   elapsedMs: number;
   /** For how long this brain has seen it wait for its first step; and since when it saw that it is to be taken back. */
