@@ -73,7 +73,8 @@ function advance(turn: Turn, standing: Standing): Decision {
   const onTarget = keepers.length + arrived.length;
   if (shrinks && count === original && sources.length > 0) return remove(turn, sources, count - 1, true);
   const ceiling = Math.max(original, final) + (shrinks ? 0 : 1);
-  if (onTarget < final && count < ceiling && sources.length > 0) return beginPlacement(turn, count + 1);
+  const lacking = sources.length > 0 || count < final;
+  if (onTarget < final && count < ceiling && lacking) return beginPlacement(turn, count + 1);
   const leaving = [...strangers, ...sources];
   if (leaving.length > 0 && count > final) return remove(turn, leaving, count - 1);
   if (count > final) return remove(turn, [...arrived, ...keepers], count - 1);

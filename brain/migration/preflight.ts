@@ -104,6 +104,35 @@ function plan(turn: Turn, mover: ReplicaMover, view: ClusterView): Preflight {
   const requiredCopies = Math.min(copies, Math.max(spec.originalReplicaCount, spec.finalReplicaCount));
   const short = tooFewCopies(turn, keepers.length, requiredCopies);
   if (short !== undefined) return { refused: "NotEnoughCopies", message: short };
+  const additions = spec.preservationMode ? spec.replicas.length : spec.finalReplicaCount - keepers.length;
+  let order: MigrationBaseline["order"] = "GrowFirst";
+  if (additions > 0) {
+    const room = roomFor(turn, mover, view, keepers.length);
+    if (!("order" in room)) return room;
+    order = room.order;
+  }
+  if (seen.others.copying >= settings.rebuildsMax)
+    return { wait: `${seen.others.copying} replicas are being filled, as many as may be at once`, reason: "Busy" };
+  return {
+    ready: {
+      replicas: volume.replicas.map(({ uuid, pool }) => ({ replicaUuid: uuid, pool: pool ?? "" })),
+      requiredCopies,
+      mover: mover.name,
+      order,
+    },
+  };
+}
+
+/** Whether new replicas can be placed and steered, and in which order it goes. */
+function roomFor(
+  turn: Turn,
+  mover: ReplicaMover,
+  view: ClusterView,
+  keepers: number,
+): Preflight | { order: MigrationBaseline["order"] } {
+  const { journal, seen } = turn;
+  const { spec } = journal;
+  const volume = volumeOf(turn);
   const wanted = [...wantedPools(spec)];
   const question = { volume, cluster: view, wanted, reservedBytes: seen.others.reservedBytes };
   let order: MigrationBaseline["order"] = "GrowFirst";
@@ -119,18 +148,10 @@ function plan(turn: Turn, mover: ReplicaMover, view: ClusterView): Preflight {
     if (targets.refused === "NoUsablePool") return { wait: targets.message, reason: "NoUsablePool" };
     return { refused: targets.refused, message: targets.message };
   }
-  const steering = trySteering(turn, mover, view, { pools: targets.pools, shrinks: order === "ShrinkFirst" });
-  if (steering !== undefined) return steering;
-  if (seen.others.copying >= settings.rebuildsMax)
-    return { wait: `${seen.others.copying} replicas are being filled, as many as may be at once`, reason: "Busy" };
-  return {
-    ready: {
-      replicas: volume.replicas.map(({ uuid, pool }) => ({ replicaUuid: uuid, pool: pool ?? "" })),
-      requiredCopies,
-      mover: mover.name,
-      order,
-    },
-  };
+  const crowded = tooFewNodes(turn, keepers, targets.pools, view);
+  if (crowded !== undefined) return { refused: "NoSpareNode", message: crowded };
+  const shrinks = order === "ShrinkFirst";
+  return trySteering(turn, mover, view, { pools: targets.pools, shrinks }) ?? { order };
 }
 
 /** Fewer replicas in the end than in the beginning are enough only where each is worth several. */
@@ -142,6 +163,20 @@ function tooFewCopies(turn: Turn, keepers: number, requiredCopies: number): stri
   const copies = Math.min(keepers, spec.finalReplicaCount) + arriving * least;
   if (copies >= requiredCopies) return undefined;
   return `${spec.finalReplicaCount} replica(s) would be worth ${copies} copies there, and ${requiredCopies} are needed: a pool on an ECVolume counts one more than its parity shards, and only while each of its stripes is verified healthy`;
+}
+
+/** Where several replicas are added before one leaves, each needs a node of its own. */
+function tooFewNodes(
+  { journal: { spec } }: Turn,
+  keepers: number,
+  pools: readonly string[],
+  view: ClusterView,
+): string | undefined {
+  const grows = Math.max(1, spec.finalReplicaCount - Math.max(keepers, spec.originalReplicaCount - 1));
+  const additions = spec.preservationMode ? spec.replicas.length : grows;
+  const nodes = new Set(pools.map((pool) => view.pools.get(pool)?.node)).size;
+  if (nodes >= additions) return undefined;
+  return `${additions} replicas have to be added before one leaves, each on a node of its own, and the pools that they may go to are on ${nodes} spare node(s): ${list(pools)}`;
 }
 
 function whyNotShrink(turn: Turn, mover: ReplicaMover): string | undefined {
