@@ -1,6 +1,7 @@
 /** What is done to a world while brains work in it: by machines, by people, by bad luck. Each thing at a time of its own. */
 
 import { migrationKind } from "@couchestor/common/crd/migration.ts";
+import type { SeenCall } from "../../testing/mayastor/control-plane.ts";
 import {
   crashNode,
   deleteVolume,
@@ -100,14 +101,7 @@ export const troubles: Readonly<Record<string, Trouble>> = {
     const path = `/v0/volumes/${volume.uuid}/replica_count/${count}`;
     void world.plane.request({ method: "PUT", path }, "admin").catch(() => undefined);
   },
-  abort: (world) => {
-    const name = pick(world, world.names);
-    const migration = world.migration(name);
-    if (migration === undefined) return;
-    void world.store
-      .update(migrationKind, { ...migration, spec: { ...migration.spec, abort: true } })
-      .catch(() => undefined);
-  },
+  abort: (world) => abort(world, pick(world, world.names)),
   deleteMigration: (world) => void world.store.delete(migrationKind, pick(world, world.names)).catch(() => undefined),
   killBrain: (world) => world.brains.at(-1)?.kill(),
   changeLeader: (world) => world.changeLeader(),
@@ -130,6 +124,7 @@ export function disturb(world: World, trouble: keyof typeof troubles, volume: Tr
   if (world.calm || volume === undefined || !world.cluster.volumes.has(volume.uuid)) return;
   world.plane.catchUp();
   world.disturbances += 1;
+  world.trace(`trouble: ${trouble}`);
   for (const each of world.cluster.volumes.keys()) world.watch.faulted(each);
   troubles[trouble]?.(world, volume);
 }
@@ -139,7 +134,6 @@ export function calmDown(world: World): void {
   const { cluster } = world;
   world.plane.catchUp();
   world.calm = true;
-  world.callFaultPercent = 0;
   cluster.storeDown = false;
   for (const node of cluster.nodes.keys()) startNode(cluster, node);
   for (const pool of cluster.pools.values()) {
@@ -148,6 +142,34 @@ export function calmDown(world: World): void {
   }
   for (const volume of cluster.volumes.values()) stallRebuilds(cluster, volume, false);
   if ([...cluster.nodes.values()].some((node) => node.dirty)) killCore(cluster, 10_000);
+}
+
+/** Somebody calls the migration off right after a call of it. */
+export function callOff(world: World, { path }: SeenCall): void {
+  const name = world.names.find((each) => {
+    const { spec, status } = world.migration(each) ?? {};
+    return path.includes(spec?.volumeUuid ?? "-") || status?.heldSteering?.some(({ target }) => path.includes(target));
+  });
+  if (name === undefined) return;
+  world.clock.after(500 + world.prng.below(8_000), () => abort(world, name));
+}
+
+function abort(world: World, name: string): void {
+  const migration = world.migration(name);
+  if (migration === undefined || migration.status?.outcome !== undefined) return;
+  world.disturbances += 1;
+  const spec = { ...migration.spec, abort: true };
+  void world.store.update(migrationKind, { ...migration, spec }).catch(() => undefined);
+}
+
+/** Somebody cordons the pool that we are about to cordon, a moment before we do. */
+export function rivalCordon(world: World, { method, path }: SeenCall): void {
+  const pool = /^\/v0\/pools\/([^/]+)\/cordon$/.exec(path)?.[1];
+  if (pool === undefined || method !== "PUT" || world.cluster.pool(pool).cordon.replicas) return;
+  world.disturbances += 1;
+  world.trace(`somebody cordons ${pool}`);
+  world.watch.foreignPools.add(pool);
+  world.cluster.pool(pool).cordon.replicas = true;
 }
 
 /** A person cordons a pool; if the server says it is cordoned already, again later. Never while a call of ours about that pool is under way: nobody could tell whose it is then. */

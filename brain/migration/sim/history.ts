@@ -2,7 +2,7 @@
 import type { MigrationOutcome } from "@couchestor/common/crd/migration.ts";
 import type { MigrationDeps } from "../ports.ts";
 import { calmDown, disturb } from "./disturb.ts";
-import { drawScenario, type Scenario, stage } from "./scenario.ts";
+import { drawScenario, type Flavour, type Scenario, stage } from "./scenario.ts";
 import type { Driver } from "./sim-brain.ts";
 import { World } from "./world.ts";
 
@@ -27,19 +27,24 @@ const endAfterMs = 4 * 60 * 60_000;
 /** What is still on its way arrives. */
 const quietMs = 180_000;
 
+export interface HistoryOptions {
+  seed: number;
+  makeDriver: (deps: MigrationDeps) => Driver;
+  /** Of this flavour; of the one that the seed draws if undefined. */
+  flavour?: Flavour | undefined;
+  trace?: ((line: string) => void) | undefined;
+}
+
 /** Runs the history of a seed; the same seed gives the same one. */
-export async function runHistory(seed: number, makeDriver: (deps: MigrationDeps) => Driver): Promise<HistoryResult> {
-  const scenario = drawScenario(seed);
-  const world = new World({ seed, settings: scenario.settings, makeDriver });
+export async function runHistory({ seed, makeDriver, flavour, trace }: HistoryOptions): Promise<HistoryResult> {
+  const scenario = drawScenario(seed, flavour);
+  const world = new World({ seed, settings: scenario.settings, makeDriver, trace });
   stage(world, scenario);
   const volumes = [...world.cluster.volumes.values()];
   for (const { atMs, trouble, volume } of scenario.events)
     world.clock.after(atMs, () => disturb(world, trouble, volumes[volume]));
-  world.startBrain(
-    scenario.killAfterEffects === undefined
-      ? undefined
-      : { effect: scenario.killAfterEffects, after: world.prng.below(2) === 0 },
-  );
+  world.kills = scenario.killsAfterEffects.map((effect) => ({ effect, after: world.prng.below(2) === 0 }));
+  world.startBrain();
   const result = await finish(world, seed);
   if (scenario.quiet) mustSucceed(result, scenario);
   return result;

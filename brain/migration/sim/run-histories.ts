@@ -3,11 +3,13 @@
  *
  *   SEEDS=1000            how many, from 1 (FROM=n: from there)
  *   SEED=n                that one alone, with what happened
+ *   FLAVOUR=late          those alone that press on one thing (see `scenario.ts`)
  *   SYSTEMATIC=1          instead: every call failing in every way × the brain killed before and after every effect
  */
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { drive } from "./drive.ts";
 import { type HistoryResult, runHistory } from "./history.ts";
+import { flavours } from "./scenario.ts";
 import { type Case, callFaults, caseName, faultsAndKills, kills, moves, runCase } from "./systematic.ts";
 
 const violationsShown = 20;
@@ -47,7 +49,8 @@ async function random(tally: Tally): Promise<void> {
   const from = whole("FROM", 1);
   const count = whole("SEEDS", 1000);
   for (let seed = from; seed < from + count; seed++) {
-    tally.add(await runHistory(seed, drive), `SEED=${seed}`);
+    const of = flavour === undefined ? "" : ` FLAVOUR=${flavour}`;
+    tally.add(await runHistory({ seed, makeDriver: drive, flavour }), `SEED=${seed}${of}`);
     if ((seed - from) % 100 === 99) say(`${seed - from + 1} of ${count}`);
   }
 }
@@ -68,7 +71,7 @@ async function systematic(tally: Tally): Promise<void> {
 }
 
 async function one(seed: number, tally: Tally): Promise<void> {
-  const result = await runHistory(seed, drive);
+  const result = await runHistory({ seed, makeDriver: drive, flavour, trace: say });
   say(JSON.stringify({ ...result, violations: result.violations.length }, undefined, 2));
   tally.add(result, `SEED=${seed}`);
 }
@@ -87,6 +90,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+const flavour = flavours.find((name) => name === process.env["FLAVOUR"]);
 const startedMs = systemClock.monotonicMs();
 const tally = new Tally();
 const seed = whole("SEED", 0);

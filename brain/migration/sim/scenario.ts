@@ -1,6 +1,7 @@
 /** The beginning of a history, drawn by its seed: which Mayastor, which pools and volumes, what is to be moved, what goes wrong. */
 import type { MigrationSpec } from "@couchestor/common/crd/migration.ts";
 import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
+import type { CallFault } from "../../testing/mayastor/call-faults.ts";
 import { publish } from "../../testing/mayastor/environment.ts";
 import { type MayastorSettings, mayastorSettings } from "../../testing/mayastor/settings.ts";
 import type { TruthVolume } from "../../testing/mayastor/truth.ts";
@@ -8,19 +9,34 @@ import { ecVolumeLabel } from "../ports.ts";
 import { troubles } from "./disturb.ts";
 import type { World } from "./world.ts";
 
+/** What a history is about. `any`: all sorts of things; the others press on one thing, again and again. */
+export const flavours = ["any", "quiet", "late", "lost", "calledOff", "rival", "kills", "spare", "sickCode"] as const;
+export type Flavour = (typeof flavours)[number];
+
 export interface Scenario {
   settings: Partial<MayastorSettings>;
   nodes: { hot: boolean; cold: boolean }[];
   volumes: VolumePlan[];
   /** Nothing goes wrong but what always does (old answers, late ones): every move must succeed. */
   quiet: boolean;
-  callFaultPercent: number;
+  callFaults: CallFaultPlan;
   storeFaultPermille: number;
   /** When and what; on which of the volumes. */
   events: { atMs: number; trouble: keyof typeof troubles; volume: number }[];
-  /** After so many effects the first brain dies. */
-  killAfterEffects: number | undefined;
+  /** Brains die after so many effects, one after the other. */
+  killsAfterEffects: number[];
+  /** Of a hundred cordons of pools that we set, how many a person sets a moment before. */
+  rivalPercent: number;
   erasureCoded: boolean;
+}
+
+export interface CallFaultPlan {
+  /** Of a hundred calls that change something; a quarter of that for reads. */
+  percent: number;
+  /** Which kinds; any if undefined. */
+  kinds?: CallFault["kind"][] | undefined;
+  /** Of a hundred faults, after how many the migration is called off at once. */
+  callOffPercent: number;
 }
 
 export interface VolumePlan {
@@ -35,16 +51,25 @@ export interface VolumePlan {
 }
 
 const gib = 1024 ** 3;
-const eventsUntilMs = 25 * 60_000;
+const eventsUntilMs = 12 * 60_000;
+const noFaults: CallFaultPlan = { percent: 0, callOffPercent: 0 };
 
-export function drawScenario(seed: number): Scenario {
+/** The history of a seed; of one flavour, or of whichever the seed draws. */
+export function drawScenario(seed: number, wanted?: Flavour): Scenario {
   const prng = seededPrng(seed);
+  const drawn = prng.below(100) < 50 ? "any" : (flavours[prng.below(flavours.length)] ?? "any");
+  const flavour = wanted ?? drawn;
+  const calm = drawCalm(prng, flavour);
+  const press = pressure(prng, flavour, calm.volumes.length);
+  return { ...calm, ...press, settings: { ...calm.settings, ...press.settings } };
+}
+
+/** A world in which nothing goes wrong. */
+function drawCalm(prng: Prng, flavour: Flavour): Scenario {
   const chance = (percent: number): boolean => prng.below(100) < percent;
-  const quiet = chance(20);
-  const minor = prng.below(10) < 7 ? 10 + prng.below(3) : 9;
+  const minor = chance(70) ? 10 + prng.below(3) : 9;
   const replicas = 1 + prng.below(3);
   const split = minor === 9 || chance(30);
-  const nodes = split ? splitNodes(prng, replicas) : mixedNodes(prng, replicas);
   const volumes = Array.from({ length: 1 + prng.below(3) }, (_, i) => ({
     replicas: i === 0 ? replicas : 1 + prng.below(replicas),
     sizeBytes: (1 + prng.below(32)) * gib,
@@ -54,31 +79,65 @@ export function drawScenario(seed: number): Scenario {
     preservationMode: chance(8),
     startMs: prng.below(120_000),
   }));
-  const slowestMs = 5_000 + prng.below(chance(30) ? 600_000 : 90_000);
-  const names = Object.keys(troubles);
-  const eventCount = quiet ? 0 : prng.below(6);
+  const largestMs = flavour === "quiet" ? 200_000 : 5_000 + prng.below(chance(30) ? 600_000 : 90_000);
   return {
     settings: {
       version: { minor, patch: 0 },
       cachePeriodMs: 1_000 + prng.below(29_000),
-      rebuildBytesPerSecond: (32 * gib * 1000) / slowestMs,
+      rebuildBytesPerSecond: (32 * gib * 1000) / largestMs,
       faultedChildWaitMs: 30_000 + prng.below(600_000),
       highAvailability: chance(70),
       rebuildsMax: chance(15) ? 1 + prng.below(3) : mayastorSettings.rebuildsMax,
     },
-    nodes,
+    nodes: split ? splitNodes(prng, replicas) : mixedNodes(prng, replicas),
     volumes,
-    quiet,
-    callFaultPercent: quiet ? 0 : ([0, 0, 3, 10, 30][prng.below(5)] ?? 0),
-    storeFaultPermille: quiet ? 0 : ([0, 0, 5, 50][prng.below(4)] ?? 0),
-    events: Array.from({ length: eventCount }, () => ({
-      atMs: prng.below(eventsUntilMs),
-      trouble: names[prng.below(names.length)] ?? "killBrain",
-      volume: prng.below(volumes.length),
-    })),
-    killAfterEffects: !quiet && chance(50) ? 1 + prng.below(60) : undefined,
+    quiet: flavour === "quiet",
+    callFaults: noFaults,
+    storeFaultPermille: 0,
+    events: [],
+    killsAfterEffects: [],
+    rivalPercent: 0,
     erasureCoded: chance(15),
   };
+}
+
+/** What goes wrong in it. */
+function pressure(prng: Prng, flavour: Flavour, volumes: number): Partial<Scenario> {
+  const events = (names: readonly string[], count: number): Scenario["events"] =>
+    Array.from({ length: count }, () => ({
+      atMs: prng.below(eventsUntilMs),
+      trouble: names[prng.below(names.length)] ?? "killBrain",
+      volume: prng.below(volumes),
+    }));
+  const slow: CallFaultPlan["kinds"] = ["late", "cut", "delayed"];
+  switch (flavour) {
+    case "quiet":
+      return {};
+    case "late":
+      return { callFaults: { percent: 40, kinds: slow, callOffPercent: 0 } };
+    case "lost":
+      return { callFaults: { percent: 40, kinds: ["before", "after"], callOffPercent: 0 } };
+    case "calledOff":
+      return { callFaults: { percent: 40, kinds: [...slow, "after"], callOffPercent: 40 } };
+    case "rival":
+      return { rivalPercent: 30 };
+    case "kills":
+      return { killsAfterEffects: Array.from({ length: 12 }, () => 1 + prng.below(25)), storeFaultPermille: 20 };
+    case "spare":
+      return {
+        events: events(["crashNode", "faultPool", "losePool", "moveTarget"], 3),
+        settings: { faultedChildWaitMs: 20_000 },
+      };
+    case "sickCode":
+      return { erasureCoded: true, events: events(["ecSick"], 1) };
+    case "any":
+      return {
+        callFaults: { percent: [0, 0, 3, 10, 30][prng.below(5)] ?? 0, callOffPercent: prng.below(5) },
+        storeFaultPermille: [0, 0, 5, 50][prng.below(4)] ?? 0,
+        events: events(Object.keys(troubles), prng.below(6)),
+        killsAfterEffects: prng.below(2) === 0 ? [] : [1 + prng.below(60)],
+      };
+  }
 }
 
 /** Both tiers on each node; one more node than replicas at least, as each node takes one. */
@@ -106,10 +165,12 @@ export function stage(world: World, scenario: Scenario): void {
     if (volume === undefined) return;
     world.clock.after(plan.startMs, () => {
       world.plane.catchUp();
+      if (!cluster.volumes.has(volume.uuid)) return;
       void world.migrate(`move-${i + 1}`, specOf(world, plan, volume, scenario.erasureCoded));
     });
   });
-  world.callFaultPercent = scenario.callFaultPercent;
+  world.callFaults = scenario.callFaults;
+  world.rivalPercent = scenario.rivalPercent;
   world.storeFaultPermille = scenario.storeFaultPermille;
 }
 

@@ -36,13 +36,13 @@ export interface BrainOptions {
   /** How far its wall clock is off. */
   wallSkewMs?: number;
   onKilled?: () => void;
+  onNews?: (news: MigrationNews) => void;
 }
 
 const pauseMs = 5_000;
 const pauseMsMax = 60_000;
 
 export class SimBrain {
-  readonly news: MigrationNews[] = [];
   readonly errors: string[] = [];
   /** Calls and writes that change something, so far. */
   effects = 0;
@@ -104,7 +104,7 @@ export class SimBrain {
         },
       },
       ecHealth: (volumeName) => Promise.resolve(this.#options.ecHealth(volumeName)),
-      tell: (news) => void this.news.push(news),
+      tell: (news) => this.#alive && this.#options.onNews?.(news),
       metrics: { ended() {}, called() {} },
     };
   }

@@ -26,10 +26,11 @@ const volume = {
 };
 const still = {
   quiet: true,
-  callFaultPercent: 0,
+  callFaults: { percent: 0, callOffPercent: 0 },
   storeFaultPermille: 0,
   events: [],
-  killAfterEffects: undefined,
+  killsAfterEffects: [],
+  rivalPercent: 0,
   erasureCoded: false,
 };
 const settings = { rebuildBytesPerSecond: 100e6, cachePeriodMs: 30_000 };

@@ -6,4 +6,4 @@ SEEDS ?= 1000
 .PHONY: sim
 
 sim: setup ## Histories of migrations with faults, checked (SEEDS=1000; SEED=n replays one; SYSTEMATIC=1 for every fault × kill)
-	@SEEDS=$(SEEDS) FROM=$(FROM) SEED=$(SEED) SYSTEMATIC=$(SYSTEMATIC) $(BUN) brain/migration/sim/run-histories.ts
+	@SEEDS=$(SEEDS) FROM=$(FROM) SEED=$(SEED) FLAVOUR=$(FLAVOUR) SYSTEMATIC=$(SYSTEMATIC) $(BUN) brain/migration/sim/run-histories.ts

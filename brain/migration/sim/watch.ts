@@ -39,7 +39,7 @@ export class Watch {
   }
 
   begun(name: string, spec: MigrationSpec, needed: number): void {
-    const countAtStart = this.#world.cluster.volume(spec.volumeUuid).numReplicas;
+    const countAtStart = this.#world.cluster.volumes.get(spec.volumeUuid)?.numReplicas ?? spec.originalReplicaCount;
     this.#watched.set(name, { spec, needed, taken: false, countAtStart });
   }
 

@@ -10,7 +10,9 @@ import type { MayastorSettings } from "../../testing/mayastor/settings.ts";
 import { VirtualClock } from "../../testing/mayastor/virtual-clock.ts";
 import { ZeroLoss } from "../../testing/mayastor/zero-loss.ts";
 import { type EcStanding, ecVolumeLabel, type MigrationDeps, migrationFinalizer } from "../ports.ts";
+import { callOff, rivalCordon } from "./disturb.ts";
 import { MemoryStore } from "./memory-store.ts";
+import type { CallFaultPlan } from "./scenario.ts";
 import { type Driver, type KillPoint, SimBrain } from "./sim-brain.ts";
 import { Watch } from "./watch.ts";
 
@@ -18,6 +20,8 @@ export interface WorldOptions {
   seed: number;
   settings: Partial<MayastorSettings>;
   makeDriver: (deps: MigrationDeps) => Driver;
+  /** Told of all that happens, line by line. */
+  trace?: ((line: string) => void) | undefined;
 }
 
 /** From a leader's end until another may begin. */
@@ -31,8 +35,10 @@ export class World {
   readonly zeroLoss: ZeroLoss;
   readonly watch: Watch;
   readonly names: string[] = [];
-  /** Of a hundred calls of ours, how many go wrong. */
-  callFaultPercent = 0;
+  callFaults: CallFaultPlan = { percent: 0, callOffPercent: 0 };
+  rivalPercent = 0;
+  /** Of the brains to come, the next first. */
+  kills: KillPoint[] = [];
   storeFaultPermille = 0;
   /** A fault for one call of ours that changes something, by its number. */
   faultAt = new Map<number, CallFault>();
@@ -55,8 +61,15 @@ export class World {
     this.zeroLoss = new ZeroLoss(this.cluster);
     this.watch = new Watch(this);
     this.plane.fault = (call) => this.#fault(call);
-    this.plane.onCall = (call) => this.watch.called(call);
+    this.plane.onCall = (call) => {
+      if (this.prng.below(100) < this.rivalPercent && !this.calm) rivalCordon(this, call);
+      this.watch.called(call);
+    };
+    this.cluster.onTransition.push(({ volume, by, what, copiesBefore, copiesAfter }) =>
+      this.trace(`${volume.slice(0, 8)} ${by}: ${what} (${copiesBefore} -> ${copiesAfter} copies)`),
+    );
     this.store.onWrite = (kind, name) => {
+      this.#traceSteps(name);
       if (kind !== "Migration" || this.#ended.has(name) || this.migration(name)?.status?.outcome === undefined) return;
       this.#ended.add(name);
       this.watch.ended(name);
@@ -65,6 +78,11 @@ export class World {
 
   get cluster(): MayastorCluster {
     return this.plane.cluster;
+  }
+
+  trace(line: string): void {
+    const { trace } = this.#options;
+    if (trace !== undefined) trace(`${new Date(this.cluster.nowMs).toISOString().slice(11, 23)} ${line}`);
   }
 
   get faults(): number {
@@ -81,7 +99,7 @@ export class World {
 
   /** Puts a Migration into the store, and its volume under watch. */
   async migrate(name: string, spec: MigrationSpec, consented = 0): Promise<void> {
-    const copies = this.cluster.copies(spec.volumeUuid);
+    const copies = Math.max(1, this.cluster.copies(spec.volumeUuid));
     const needed = Math.min(copies, Math.max(spec.originalReplicaCount, spec.finalReplicaCount));
     const countMin = Math.min(spec.originalReplicaCount, spec.finalReplicaCount);
     this.zeroLoss.watch(spec.volumeUuid, { needed, countMin, consented });
@@ -97,8 +115,10 @@ export class World {
   }
 
   /** A brain takes over; the one before, if it still lives, stops first. */
-  startBrain(killAt?: KillPoint): SimBrain {
+  startBrain(killAt: KillPoint | undefined = this.kills.shift()): SimBrain {
+    if (this.calm) killAt = undefined;
     for (const brain of this.brains) brain.depose();
+    this.trace("a brain begins");
     const brain = new SimBrain({
       clock: this.clock,
       seed: this.#options.seed * 31 + this.brains.length,
@@ -109,7 +129,9 @@ export class World {
       killAt,
       storeFaultPermille: this.storeFaultPermille,
       wallSkewMs: this.brains.length === 0 ? 0 : this.prng.below(120_000) - 60_000,
+      onNews: ({ migration, reason, note }) => this.trace(`${migration}: ${reason}: ${note}`),
       onKilled: () => {
+        this.trace("the brain is killed");
         this.disturbances += 1;
         this.clock.after(handOverMs, () => this.#succeed(brain));
       },
@@ -138,6 +160,19 @@ export class World {
     }
   }
 
+  readonly #told = new Map<string, string>();
+
+  /** Each step of a journal when it begins and when it ends, and what it says. */
+  #traceSteps(name: string): void {
+    if (this.#options.trace === undefined) return;
+    const status = this.migration(name)?.status;
+    const step = status?.steps.at(-1);
+    const held = (status?.heldSteering ?? []).map(({ kind, target, state }) => `${kind} ${target} ${state}`).join(", ");
+    const line = `${name} ${status?.phase} ${step?.number} ${step?.name} ${step?.state} [${held}] ${status?.message}`;
+    if (this.#told.get(name) !== line) this.trace(line);
+    this.#told.set(name, line);
+  }
+
   #succeed(brain: SimBrain): void {
     if (this.brains.at(-1) === brain) this.startBrain();
   }
@@ -153,10 +188,19 @@ export class World {
 
   #fault(call: SeenCall): CallFault | undefined {
     if (call.by !== "us") return undefined;
+    const fault = this.#chooseFault(call);
+    if (!call.isRead) this.trace(`call ${call.writeNumber} ${call.method} ${call.path} ${JSON.stringify(fault) ?? ""}`);
+    return fault;
+  }
+
+  #chooseFault(call: SeenCall): CallFault | undefined {
     const fixed = this.faultAt.get(call.writeNumber);
     if (!call.isRead && fixed !== undefined) return fixed;
-    if (this.calm || this.callFaultPercent === 0) return undefined;
-    const percent = call.isRead ? this.callFaultPercent / 4 : this.callFaultPercent;
-    return this.prng.float() * 100 < percent ? randomFault(this.prng, call.isRead) : undefined;
+    const { percent, kinds, callOffPercent } = this.callFaults;
+    if (this.calm || percent === 0) return undefined;
+    if (this.prng.float() * 100 >= (call.isRead ? percent / 4 : percent)) return undefined;
+    const fault = randomFault(this.prng, call.isRead, kinds);
+    if (fault !== undefined && !call.isRead && this.prng.below(100) < callOffPercent) callOff(this, call);
+    return fault;
   }
 }

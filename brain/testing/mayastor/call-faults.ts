@@ -47,10 +47,15 @@ export const everyFault: readonly CallFault[] = [
   { kind: "error", status: 507, word: "FailedPersist" },
 ];
 
-/** Of the kinds above, but for those that make no sense for a read. */
-export function randomFault(prng: Prng, isRead: boolean): CallFault {
-  const fit = isRead ? everyFault.filter(({ kind }) => ["before", "delayed", "error"].includes(kind)) : everyFault;
-  const fault = fit[prng.below(fit.length)] ?? { kind: "before", how: "reset" };
-  if (fault.kind === "delayed") return { kind: "delayed", ms: prng.below(15_000) };
-  return fault.kind === "late" ? { kind: "late", ms: 200 + prng.below(25_000) } : fault;
+/** One of the kinds above, of these only if any are named; for a read, of those that make sense for one. Undefined if that leaves none. */
+export function randomFault(
+  prng: Prng,
+  isRead: boolean,
+  kinds: readonly CallFault["kind"][] | undefined,
+): CallFault | undefined {
+  const forReads = ["before", "delayed", "error"];
+  const fit = everyFault.filter(({ kind }) => (!isRead || forReads.includes(kind)) && (kinds?.includes(kind) ?? true));
+  const fault = fit[prng.below(Math.max(1, fit.length))];
+  if (fault?.kind === "delayed") return { kind: "delayed", ms: prng.below(15_000) };
+  return fault?.kind === "late" ? { kind: "late", ms: 200 + prng.below(25_000) } : fault;
 }

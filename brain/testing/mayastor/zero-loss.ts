@@ -9,6 +9,8 @@
  * 2. No copy that remains may be the only one because of us: follows from 1, as `needed` is at least 1.
  * 3. The volume is not deleted.
  * 4. The number of replicas its record asks for does not fall below `countMin`: the smaller of what it had and what it shall have.
+ * A copy that was lost too shortly before for anybody to know (the target has not noticed, or the core has not asked since) counts as lost
+ * afterwards: that is `unseenMs`, the sum of the longest of both times and of a call's. A mover that reads anything older is not excused.
  * `consented` copies less are allowed while a person has allowed that in so many words.
  */
 import type { MayastorCluster } from "./cluster.ts";
@@ -25,8 +27,12 @@ export class ZeroLoss {
   /** Changes that were looked at. */
   transitions = 0;
   readonly #watched = new Map<string, Watched>();
+  readonly #losses: { atMs: number; volume: string; copies: number }[] = [];
+  readonly #unseenMs: number;
 
   constructor(cluster: MayastorCluster) {
+    const { childFaultMs, cachePeriodMs, requestCutMs } = cluster.settings;
+    this.#unseenMs = childFaultMs[1] + cachePeriodMs + requestCutMs;
     cluster.onTransition.push((transition) => this.#check(transition));
   }
 
@@ -38,9 +44,13 @@ export class ZeroLoss {
     const watched = this.#watched.get(transition.volume);
     if (watched === undefined) return;
     this.transitions += 1;
-    if (transition.by !== "us") return;
-    const { copiesBefore, copiesAfter, countBefore, countAfter, deleted, what } = transition;
-    const needed = watched.needed - watched.consented;
+    const { copiesBefore, copiesAfter, countBefore, countAfter, deleted, what, atMs, volume } = transition;
+    if (transition.by !== "us") {
+      if (copiesAfter < copiesBefore) this.#losses.push({ atMs, volume, copies: copiesBefore - copiesAfter });
+      return;
+    }
+    const unseen = this.#losses.filter((loss) => loss.volume === volume && atMs - loss.atMs < this.#unseenMs);
+    const needed = watched.needed - watched.consented - unseen.reduce((sum, { copies }) => sum + copies, 0);
     if (deleted) this.#violated(transition, "it was deleted");
     if (copiesAfter < copiesBefore && copiesAfter < needed) {
       this.#violated(
