@@ -30,20 +30,35 @@ export async function look(
     const rebuildProven = await proven(deps, machine, journal, seen, signal);
     if (!needsCluster(journal, settle, machine))
       return { seen, settle, cluster: undefined, copiesByPool: new Map(), rebuildProven };
-    const [pools, nodes, can] = await Promise.all([mayastor.pools(signal), mayastor.nodes(signal), features()]);
-    const view = clusterView(pools.items, nodes.items);
-    const version = seen === "absent" ? undefined : serverVersion(can, view, seen);
-    return {
-      seen,
-      settle,
-      cluster: version === undefined ? undefined : { view, version },
-      copiesByPool: await copiesByPool(deps, journal, seen, view),
-      rebuildProven,
-    };
+    const { view, ageMs } = await clusterOf(deps, journal, memory, signal);
+    const version = serverVersion(await features(), view, seen);
+    const cluster = { view, version, ageMs };
+    return { seen, settle, cluster, copiesByPool: await copiesByPool(deps, journal, seen, view), rebuildProven };
   } catch (error) {
     memory.tracker.missed();
     throw error;
   }
+}
+
+/** While one thing after the other is set or taken back, pools and nodes are not read for each. */
+const clusterKeptMs = 10_000;
+
+async function clusterOf(
+  { mayastor, clock }: MigrationDeps,
+  { status }: Journal,
+  memory: Memory,
+  signal: AbortSignal | undefined,
+): Promise<{ view: ClusterView; ageMs: number }> {
+  const nowMs = clock.monotonicMs();
+  const kept = memory.cluster;
+  const open = openStep(status);
+  const steering = open?.name.startsWith("Steer") || open?.name === "ReleaseSteering";
+  if (steering && kept?.step === open?.number && kept !== undefined && nowMs - kept.atMs < clusterKeptMs)
+    return { view: kept.view, ageMs: Math.max(1, nowMs - kept.atMs) };
+  const [pools, nodes] = await Promise.all([mayastor.pools(signal), mayastor.nodes(signal)]);
+  const view = clusterView(pools.items, nodes.items);
+  memory.cluster = steering && open !== undefined ? { step: open.number, view, atMs: nowMs } : undefined;
+  return { view, ageMs: 0 };
 }
 
 /** The server's record of the latest rebuild of the replica that is followed, asked for when all else says that it is complete. */
@@ -86,7 +101,8 @@ async function copiesByPool(
   for (const name of names) {
     const ecVolume = view.pools.get(name)?.labels[ecVolumeLabel];
     if (ecVolume === undefined) continue;
-    const standing = await ecHealth(ecVolume);
+    // What can't be told is worth one.
+    const standing = await ecHealth(ecVolume).catch(() => undefined);
     if (standing?.healthy === true) copies.set(name, standing.parityShards + 1);
   }
   return copies;

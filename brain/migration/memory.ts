@@ -5,10 +5,13 @@ import type { Call } from "./calls.ts";
 import { held } from "./journal.ts";
 import { type Seen, SettleTracker } from "./settle.ts";
 import type { Observation } from "./turn.ts";
+import type { ClusterView } from "./view.ts";
 
 export class Memory {
   readonly tracker = new SettleTracker();
   lastCall: Observation["lastCall"];
+  /** Pools and nodes as they were when a step that sets or takes back several things read them. */
+  cluster: { step: number; view: ClusterView; atMs: number } | undefined;
   /** When the journal was written last, monotonic. */
   writtenMs: number | undefined;
   /** Percent and time of the first look at the rebuild that is under way. */

@@ -64,6 +64,8 @@ export class Migrations {
     await this.#recover();
     const object = (await this.#deps.store.get(migrationKind, name)) as Migration | undefined;
     if (object === undefined) return this.#forget(name);
+    // Those of ECVolumes are carried out by others.
+    if (object.spec.mover !== "Mayastor") return this.#forget(name);
     const finished = object.status?.phase === "Finished";
     const guarded = object.metadata.finalizers?.includes(migrationFinalizer) ?? false;
     if (finished) {
@@ -138,6 +140,7 @@ export class Migrations {
     const { clock } = this.#deps;
     const { name } = journal;
     const nowMs = clock.monotonicMs();
+    if (decision.fresh) memory.cluster = undefined;
     this.#locks.wait(name, decision.wants ?? [], nowMs);
     for (const kind of decision.wants ?? []) await this.#checkHolder(seen.locks[kind], nowMs);
     if (decision.take !== undefined && !this.#locks.take(name, decision.take))

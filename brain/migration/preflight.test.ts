@@ -40,7 +40,7 @@ function word(given: Case): string {
 }
 
 const older = (more: object): Partial<Observation> => ({
-  cluster: { view: cluster(pools), version: { ...newest, poolCordon: false, ...more } },
+  cluster: { view: cluster(pools), version: { ...newest, poolCordon: false, ...more }, ageMs: 0 },
 });
 
 test("a migration that can begin says how it will go", () => {
@@ -103,7 +103,7 @@ describe("refusals, and what lifts them", () => {
 
   test("AmbiguousPlacement: whole nodes can't be closed where the target is", () => {
     const mixed = cluster(["hot-1", "hot-2", "hot-3", "cold-3"]);
-    const more = { cluster: { view: mixed, version: { ...newest, poolCordon: false } } };
+    const more = { cluster: { view: mixed, version: { ...newest, poolCordon: false }, ageMs: 0 } };
     expect(word({ more })).toBe("AmbiguousPlacement");
     expect(word({ more, allow: { ambiguousPlacement: true } })).toBe("GrowFirst");
     expect(word({ view: mixed })).toBe("GrowFirst");

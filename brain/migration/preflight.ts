@@ -158,7 +158,7 @@ function roomFor(
 function tooFewCopies(turn: Turn, keepers: number, requiredCopies: number): string | undefined {
   const { spec } = turn.journal;
   if (spec.preservationMode) return undefined;
-  const least = Math.min(...[...wantedPools(spec)].map((pool) => turn.seen.copiesByPool.get(pool) ?? 1));
+  const least = Math.min(1024, ...[...wantedPools(spec)].map((pool) => turn.seen.copiesByPool.get(pool) ?? 1));
   const arriving = Math.max(0, spec.finalReplicaCount - keepers);
   const copies = Math.min(keepers, spec.finalReplicaCount) + arriving * least;
   if (copies >= requiredCopies) return undefined;

@@ -1,7 +1,7 @@
 /** Everything that was set is taken back, one call after the other, until each is known to be gone. It is never given up. */
 
 import { labelOf } from "./calls.ts";
-import { ended, held, letGo, openStep, sameSteering } from "./journal.ts";
+import { ended, held, letGo, openStep, sameSteering, short } from "./journal.ts";
 import type { Steering } from "./movers/mover.ts";
 import { beginStep, type Decision, type Turn, waitFor, with_ } from "./turn.ts";
 
@@ -12,16 +12,10 @@ export function release(turn: Turn): Decision | { released: Turn } {
   if (lastCall?.call.kind === "TakeBackSteering") {
     const { item } = lastCall.call;
     const { outcome } = lastCall;
-    const standing = held(next.status).some((other) => sameSteering(other, item));
-    if (standing && outcome.kind === "done") next = with_(next, letGo(next.status, item));
-    else if (standing && outcome.kind === "refused" && isGone(next, item, outcome.why))
+    if (held(next.status).some((other) => sameSteering(other, item))) {
+      const gone = outcome.kind === "done" || (outcome.kind === "refused" && isGone(next, item, outcome.why));
+      if (!gone) return again(next, item, outcome.message);
       next = with_(next, letGo(next.status, item));
-    else if (standing && lastCall.attempts > 0) {
-      const waits = waitFor(
-        next,
-        `takes back ${describe(item)}: ${outcome.kind === "done" ? "done" : outcome.message}`,
-      );
-      return again(next, waits, item);
     }
   }
   const [item] = held(next.status);
@@ -40,10 +34,10 @@ function call(turn: Turn, item: Steering): Decision {
   };
 }
 
-/** The same call, after a pause that the waiting has brought. */
-function again(turn: Turn, waits: Decision, item: Steering): Decision {
-  const made = call(turn, item);
-  return { ...made, status: waits.status, waitMs: turn.settings.pollMs };
+/** The same call once more, with a pause behind it and reads that are newer. */
+function again(turn: Turn, item: Steering, said: string): Decision {
+  const status = { ...turn.status, message: short(`takes back ${describe(item)}; last time: ${said}`) };
+  return { ...call(turn, item), status, fresh: true, waitMs: turn.settings.pollMs };
 }
 
 /** Refused because it isn't there: the server says so, and what is read doesn't contradict. */
@@ -51,7 +45,7 @@ function isGone({ seen }: Turn, item: Steering, why: string): boolean {
   if (why === "notFound") return true;
   if (why !== "already" && why !== "precondition") return false;
   const view = seen.cluster?.view;
-  if (view === undefined) return false;
+  if (view === undefined || seen.cluster?.ageMs !== 0) return false;
   switch (item.kind) {
     case "PoolCordon":
       return !(view.pools.get(item.target)?.cordoned ?? false);

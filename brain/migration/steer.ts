@@ -10,6 +10,7 @@ import {
   type Decision,
   goOn,
   lockedBy,
+  lookAnew,
   roundFailed,
   type Turn,
   volumeOf,
@@ -130,7 +131,13 @@ export function beginRemoval(turn: Turn, removal: Removal): Decision {
   const locked = lockedBy(turn, kinds);
   if (locked !== undefined) return { ...waitFor(turn, locked), wants: kinds };
   const { victim, count, shrinks } = removal;
-  const intent = { count: String(count), victim, label: newLabel(turn), ...(shrinks ? { shrinks: "true" } : {}) };
+  const intent = {
+    count: String(count),
+    victim,
+    label: newLabel(turn),
+    ...(shrinks ? { shrinks: "true" } : {}),
+    ...(turn.status.ending === undefined ? {} : { takesBack: "true" }),
+  };
   const phase = turn.status.ending === undefined ? ("Switching" as const) : turn.status.phase;
   const begun = beginStep(with_(turn, { ...turn.status, phase }), "SteerRemoval", intent);
   return { ...steer(begun), take: kinds };
@@ -142,7 +149,8 @@ export function steer(turn: Turn): Decision {
   const removal = step.name === "SteerRemoval";
   const restore = step.intent["restore"] === "true";
   const now = turn.seen.now;
-  const calledOff = turn.status.ending !== undefined && !removal && !restore;
+  // What was begun to bring the volume forward is not begun to be done any more.
+  const calledOff = turn.status.ending !== undefined && !restore && step.intent["takesBack"] !== "true";
   if (calledOff) return goOn(with_(turn, ended(turn.status, "Skipped", now)));
   const taken = takeOutcome(turn, step);
   if ("waitMs" in taken) return taken;
@@ -163,7 +171,7 @@ export function steer(turn: Turn): Decision {
     const status = tried(hold(taken.status, missing, "Intended"));
     return { status, call: { step: step.number, call: { kind: "SetSteering", item: missing } }, waitMs: 0 };
   }
-  return act(taken, step, removal);
+  return taken.seen.cluster?.ageMs === 0 ? act(taken, step, removal) : lookAnew(taken);
 }
 
 function isSet({ status }: Turn, item: Steering): boolean {

@@ -24,7 +24,7 @@ export interface Observation {
   seen: Seen;
   settle: Settle;
   /** Read only when a step needs it; see `needsCluster`. */
-  cluster: { view: ClusterView; version: ServerVersion } | undefined;
+  cluster: { view: ClusterView; version: ServerVersion; ageMs: number } | undefined;
   /** Copies that a replica on a pool is worth; pools that are not named: one. */
   copiesByPool: ReadonlyMap<string, number>;
   /** What the server's record of rebuilds says of the replica that is followed: complete or not; undefined: nothing. */
@@ -59,6 +59,8 @@ export interface Decision {
   take?: readonly LockKind[];
   /** Waited for: whoever has waited longest gets it. */
   wants?: readonly LockKind[];
+  /** The next turn must read pools and nodes anew. */
+  fresh?: boolean;
   /** Until the next turn; undefined: none is needed. */
   waitMs: number | undefined;
 }
@@ -90,6 +92,11 @@ export function waitFor(turn: Turn, why: string, ms = turn.settings.pollMs): Dec
 /** Comes again at once, with reads that the next step needs. */
 export function goOn(turn: Turn): Decision {
   return { status: turn.status, waitMs: 0 };
+}
+
+/** Comes again at once, with reads newer than this. */
+export function lookAnew(turn: Turn): Decision {
+  return { status: turn.status, fresh: true, waitMs: 0 };
 }
 
 /** The end: everything of ours has been taken back. */

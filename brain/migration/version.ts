@@ -19,8 +19,13 @@ interface Parsed {
 }
 
 /** The oldest that fits what is seen: a cluster in the middle of an upgrade is as old as its oldest node. */
-export function serverVersion(features: MayastorFeatures, cluster: ClusterView, volume: VolumeView): ServerVersion {
-  const healthTold = volume.replicas.some((replica) => replica.healthy !== undefined);
+export function serverVersion(
+  features: MayastorFeatures,
+  cluster: ClusterView,
+  volume: VolumeView | "absent",
+): ServerVersion {
+  const replicas = volume === "absent" ? [] : volume.replicas;
+  const healthTold = replicas.some((replica) => replica.healthy !== undefined);
   const oldest = oldestNode(cluster);
   const atLeast = (minor: number, patch = 0): boolean =>
     oldest !== undefined && (oldest.minor > minor || (oldest.minor === minor && oldest.patch >= patch));

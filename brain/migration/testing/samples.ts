@@ -154,7 +154,7 @@ export function observation(
     endingMs: 0,
     seen,
     settle: settled,
-    cluster: { view, version: newest },
+    cluster: { view, version: newest, ageMs: 0 },
     copiesByPool: new Map(),
     rebuildProven: undefined,
     unchangedMs: 0,
