@@ -14,6 +14,7 @@ import { ScrubController, type ScrubOptions } from "./scrub/scrub-controller.ts"
 import { Catalogue } from "./volumes/catalogue.ts";
 import { alreadyCommitted } from "./volumes/commit-rules.ts";
 import { VolumeDeleter } from "./volumes/delete.ts";
+import { EditedRuns } from "./volumes/edited-runs.ts";
 import { Ownership } from "./volumes/ownership.ts";
 import type { Services } from "./volumes/services.ts";
 import { Tombstones } from "./volumes/tombstone.ts";
@@ -40,6 +41,7 @@ export class Brain {
   readonly sweeper: Sweeper;
   readonly recovery: Recovery;
   readonly unfinished: UnfinishedVolumes;
+  readonly edits: EditedRuns;
   readonly #context: BrainContext;
   #cancelTick: (() => void) | undefined;
   #started = false;
@@ -49,7 +51,7 @@ export class Brain {
     this.#context = context;
     const cluster = new ClusterIdentity(context, { settleMs: options.heartbeatEveryMs });
     const inventory = new Inventory(context, cluster, options);
-    const catalogue = new Catalogue(context.store);
+    const catalogue = new Catalogue(context);
     const orders = new ChunkOrders(context, inventory);
     const committedBefore = (act: ActId, runName?: string) => isCommitted(catalogue, act, runName);
     this.services = {
@@ -69,12 +71,14 @@ export class Brain {
     this.sweeper = new Sweeper(this.services, this.tombstones, options.sweep);
     this.recovery = new Recovery(this.services, this.tombstones);
     this.unfinished = new UnfinishedVolumes(this.services);
+    this.edits = new EditedRuns(this.services);
   }
 
   /** Reads the store, and takes up what an earlier process left half done. */
   async start(): Promise<void> {
     await this.services.cluster.load();
     await Promise.all([this.services.inventory.load(), this.services.catalogue.load(), this.tombstones.load()]);
+    this.services.catalogue.follow();
     await this.unfinished.finishAll();
     this.#started = true;
     this.#schedule();
@@ -112,6 +116,7 @@ export class Brain {
     acts.tick();
     orders.tick();
     this.unfinished.tick();
+    this.edits.tick();
     this.deleter.tick();
     this.repair.tick();
     this.scrubs.tick();
@@ -140,6 +145,8 @@ export class Brain {
       this.sweeper.stop(),
       this.deleter.settle(),
       this.unfinished.settle(),
+      this.edits.settle(),
+      this.services.catalogue.stop(),
       orders.settle(),
     ]);
     await inventory.flush();

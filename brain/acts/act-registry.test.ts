@@ -26,6 +26,7 @@ async function withUpdates(before: (write: () => Promise<unknown>) => Promise<vo
 const bound = (store: ResourceStore): ResourceStore => ({
   get: (kind, name) => store.get(kind, name),
   list: (kind, prefix) => store.list(kind, prefix),
+  pages: (kind, options) => store.pages(kind, options),
   create: (kind, object) => store.create(kind, object),
   update: (kind, object) => store.update(kind, object),
   updateStatus: (kind, object) => store.updateStatus(kind, object),

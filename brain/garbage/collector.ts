@@ -64,8 +64,16 @@ export async function sweepPool(
 async function garbageOf(sweep: Sweep, volumeUuid: string, infos: ChunkInfo[]): Promise<DeleteRequest[]> {
   const { services, tombstones, poolUuid, report } = sweep;
   const stone = tombstones.of(volumeUuid);
-  if (stone) return [requestOf(infos, "volume-deleted", stone.spec.epoch)];
   const volume = services.catalogue.volumeByUuid(volumeUuid);
+  if (stone && volume && volume.status?.phase !== "Deleting") {
+    report.left += infos.length;
+    services.context.log.error(
+      { volume: volume.metadata.name, volumeUuid },
+      "there is a tombstone of a volume that is not being deleted; nothing is removed. Delete one of the two objects",
+    );
+    return [];
+  }
+  if (stone) return [requestOf(infos, "volume-deleted", stone.spec.epoch)];
   if (!volume) {
     report.foreign += infos.length;
     return [];
@@ -91,6 +99,11 @@ async function decide(
   runName: string,
   suspects: ChunkInfo[],
 ): Promise<DeleteRequest | undefined> {
+  const held = () => services.catalogue.whyHeld(volume.spec.volumeUuid, runName) !== undefined;
+  if (held()) {
+    report.left += suspects.length;
+    return undefined;
+  }
   const epoch = await services.ownership.epochOf(volume);
   if (await noteLaterEpochs(services, volume, epoch, suspects)) {
     report.left += suspects.length;
@@ -112,6 +125,11 @@ async function decide(
   const allowed = unnamed.filter((info) => info.putEpoch > recoveredEpoch(volume) || isOfVersion(run, info));
   const garbage = await provenGarbage(services, volume, run, allowed, signal);
   report.unproven += unnamed.length - garbage.length;
+  // Read anew by the fence, and followed while chunks were read: what is known now counts.
+  if (held()) {
+    report.left += garbage.length;
+    return undefined;
+  }
   return garbage.length > 0 ? requestOf(garbage, "garbage", epoch) : undefined;
 }
 

@@ -18,7 +18,7 @@ import {
   kubectl,
 } from "../testing/installed-plane.ts";
 import { until } from "../testing/processes.ts";
-import { brainLease, brainNamespace, webhookConfiguration } from "./needs.ts";
+import { brainLease, brainNamespace, brainService, webhookConfiguration } from "./needs.ts";
 
 const manifests = join(import.meta.dir, "../../deploy/manifests");
 
@@ -77,7 +77,7 @@ test("both programs take the flags and the environment that the manifests give t
   const env = Object.fromEntries(
     brain.env.map(({ name, value }) => [
       name,
-      value ?? (name === "POD_NAMESPACE" ? brainNamespace : `the pod's ${name}`),
+      value ?? { POD_NAMESPACE: brainNamespace, POD_IP: "10.0.0.7" }[name] ?? `the pod's ${name}`,
     ]),
   );
   const config = parseOperatorConfig(brain.args.slice(1), env);
@@ -85,6 +85,7 @@ test("both programs take the flags and the environment that the manifests give t
     hosts: expect.arrayContaining(["couchestor-webhook.couchestor.svc"]),
     configuration: webhookConfiguration,
   });
+  expect(config.leaderEndpoints).toEqual({ service: brainService, address: "10.0.0.7" });
   expect([config.leaseName, config.brain.listen.port, config.webhook?.listen.port]).toEqual([brainLease, 7400, 9443]);
   // The agent is another package: it is run, and gets as far as its certificates, of which none is there.
   await using folder = await tempDir("manifests");
@@ -176,7 +177,7 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
   test("services find the brain's pods, ready or not, and a drain leaves one of them", async () => {
     await installed();
     for (const [service, port] of [
-      ["couchestor-brain", 7400],
+      ["couchestor-brain-metrics", 8080],
       ["couchestor-webhook", 9443],
     ] as const) {
       await until(`${service} has endpoints`, async () => {

@@ -23,6 +23,8 @@ export const brainNamespace = "couchestor";
 export const brainServiceAccount = "couchestor-brain";
 export const brainLease = "couchestor-brain";
 export const webhookConfiguration = "couchestor";
+/** Which leads agents to the leader. */
+export const brainService = "couchestor-brain";
 /** Events of objects without a namespace are kept there. */
 export const eventNamespace = "default";
 
@@ -61,5 +63,14 @@ export const brainNeeds: readonly Need[] = [
     namespace: brainNamespace,
     name: brainLease,
   },
+  ...["ipv4", "ipv6"].map(
+    (family): Need => ({
+      group: "discovery.k8s.io",
+      resource: "endpointslices",
+      verbs: ["get", "update"],
+      namespace: brainNamespace,
+      name: `${brainService}-${family}`,
+    }),
+  ),
   { group: "events.k8s.io", resource: "events", verbs: ["create", "patch"], namespace: eventNamespace },
 ];

@@ -252,6 +252,19 @@ describe.skipIf(missing !== undefined)("under the brain's service account", () =
         { group: "coordination.k8s.io", resource: "leases", namespace: "kube-system", name: brainLease },
         ["get", "create", "update"],
       ],
+      [
+        { group: "discovery.k8s.io", resource: "endpointslices", namespace: brainNamespace, name: "other" },
+        ["get", "list", "create", "update", "delete"],
+      ],
+      [
+        {
+          group: "discovery.k8s.io",
+          resource: "endpointslices",
+          namespace: "kube-system",
+          name: "couchestor-brain-ipv4",
+        },
+        ["get", "update"],
+      ],
       [{ group: apiGroup, resource: "storagepolicies" }, ["create", "update", "patch", "delete"]],
       [{ group: apiGroup, resource: "erasurecodingpolicies" }, ["create", "update", "patch", "delete"]],
       [{ group: apiGroup, resource: "ecstripes" }, ["patch", "deletecollection"]],

@@ -53,6 +53,28 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
       await plane.request("DELETE", `${path}/odd`);
     });
 
+    test("pages and watch go on past what can't be read when they may tell it", async () => {
+      store = open();
+      const path = `/apis/${apiGroup}/v1/storagenodes`;
+      const odd = (name: string) => ({ ...nodeObject(name), spec: { labels: {}, colour: "red" } });
+      await store.create(storageNodeKind, nodeObject("fine"));
+      await plane.request("POST", path, odd("odd"));
+      await expectCode(Array.fromAsync(store.pages(storageNodeKind)), "Internal");
+      const told: string[] = [];
+      const unreadable = (name: string, error: Error) => void told.push(`${name}: ${error.message.includes("spec")}`);
+      const [page] = await Array.fromAsync(store.pages(storageNodeKind, { unreadable }));
+      expect(page?.items.map((item) => item.metadata.name)).toEqual(["fine"]);
+      await plane.request("POST", path, odd("odd-2"));
+      await store.create(storageNodeKind, nodeObject("last"));
+      const { signal } = new AbortController();
+      for await (const event of store.watch(storageNodeKind, page?.revision ?? "", signal, unreadable)) {
+        expect(event.object.metadata.name).toBe("last");
+        break;
+      }
+      expect(told).toEqual(["odd: true", "odd-2: true"]);
+      for (const name of ["odd", "odd-2"]) await plane.request("DELETE", `${path}/${name}`);
+    });
+
     test("a write that the guard forbids never leaves", async () => {
       store = open();
       const guarded = new KubeStore({

@@ -13,7 +13,7 @@ import {
 } from "@couchestor/common/crd/object.ts";
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { checkedTexts } from "../store/object-rules.ts";
-import type { ListResult, ResourceStore, WatchEvent } from "../store/ports.ts";
+import type { ListResult, PageOptions, ResourceStore, Unreadable, WatchEvent } from "../store/ports.ts";
 import type { CallOptions, KubeClient } from "./client.ts";
 import type { KubeObject, ObjectType } from "./objects.ts";
 import { isExpired } from "./status-error.ts";
@@ -65,15 +65,25 @@ export class KubeStore implements ResourceStore {
       try {
         const items: Resource<S, T>[] = [];
         let revision = "";
-        for await (const page of this.#client.pages<Stored>(objectTypeOf(kind), {}, this.#reading())) {
-          for (const item of page.items)
-            if (item.metadata.name.startsWith(namePrefix)) items.push(resourceOf(kind, item));
-          revision = page.resourceVersion;
+        for await (const page of this.pages(kind, { namePrefix })) {
+          for (const item of page.items) items.push(item);
+          revision = page.revision;
         }
         return { items: items.sort(byName), revision };
       } catch (error) {
         if (!isExpired(error) || restart === listRestartsMax) throw error;
       }
+    }
+  }
+
+  /** All pages are one snapshot of the API server. */
+  async *pages<S, T>(
+    kind: ResourceKind<S, T>,
+    { namePrefix = "", unreadable }: PageOptions = {},
+  ): AsyncGenerator<ListResult<Resource<S, T>>> {
+    for await (const page of this.#client.pages<Stored>(objectTypeOf(kind), {}, this.#reading())) {
+      const fit = page.items.filter(({ metadata: { name } }) => name.startsWith(namePrefix));
+      yield { items: fit.flatMap((item) => readOr(unreadable, kind, item) ?? []), revision: page.resourceVersion };
     }
   }
 
@@ -119,6 +129,7 @@ export class KubeStore implements ResourceStore {
     kind: ResourceKind<S, T>,
     fromRevision: string,
     signal: AbortSignal,
+    unreadable?: Unreadable,
   ): AsyncGenerator<WatchEvent<Resource<S, T>>> {
     const { watchLimits } = this.#deps;
     const changes = followChanges<Stored>(this.#deps, objectTypeOf(kind), {
@@ -127,7 +138,8 @@ export class KubeStore implements ResourceStore {
       ...(watchLimits === undefined ? {} : { limits: watchLimits }),
     });
     for await (const { type, object, resourceVersion } of changes) {
-      if (type !== "bookmark") yield { type, object: resourceOf(kind, object), revision: resourceVersion };
+      const resource = type === "bookmark" ? undefined : readOr(unreadable, kind, object);
+      if (type !== "bookmark" && resource !== undefined) yield { type, object: resource, revision: resourceVersion };
       if (signal.aborted) return;
     }
     if (!signal.aborted) throw new AppError("Unavailable", "the resource store is closed", { retryable: false });
@@ -185,6 +197,21 @@ function resourceOf<S, T>(kind: ResourceKind<S, T>, object: Stored): Resource<S,
   if (object.status !== undefined)
     resource.status = readable(kind.kind, name, "status", kind.status.safeParse(object.status));
   return resource;
+}
+
+/** With `unreadable` it is told of what can't be read, and undefined returned. */
+function readOr<S, T>(
+  unreadable: Unreadable | undefined,
+  kind: ResourceKind<S, T>,
+  object: Stored,
+): Resource<S, T> | undefined {
+  try {
+    return resourceOf(kind, object);
+  } catch (error) {
+    if (unreadable === undefined || !isAppError(error)) throw error;
+    unreadable(object.metadata.name, error);
+    return undefined;
+  }
 }
 
 interface Parsed<V> {

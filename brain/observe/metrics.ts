@@ -3,7 +3,7 @@ import { createRegistry } from "@couchestor/common/observe/registry.ts";
 import { Hono } from "hono";
 import { Gauge, type Registry } from "prom-client";
 import type { Brain } from "../brain.ts";
-import { liveState } from "../volumes/views.ts";
+import { liveStates } from "../volumes/views.ts";
 
 type Sample = { labels?: Record<string, string>; value: number };
 
@@ -37,12 +37,24 @@ function addVolumeMetrics({ services }: Brain, gauge: AddGauge): void {
       ["Degraded", 0],
       ["Unrecoverable", 0],
     ]);
+    const stateOf = liveStates(services);
     for (const run of services.catalogue.runs.all()) {
-      const state = liveState(services, run);
+      const state = stateOf(run);
       counts.set(state, (counts.get(state) ?? 0) + 1);
     }
     return samples("state", counts);
   });
+  gauge(
+    "couchestor_runs_held",
+    "Runs that are not used because somebody changed them, or their volume, by hand.",
+    [],
+    () => {
+      let held = 0;
+      for (const { volumeUuid, name } of services.catalogue.runs.all())
+        if (services.catalogue.whyHeld(volumeUuid, name) !== undefined) held++;
+      return [{ value: held }];
+    },
+  );
   gauge("couchestor_volumes", "Volumes by phase.", ["phase"], () => {
     const counts = new Map<string, number>();
     for (const volume of services.catalogue.volumes()) {
@@ -92,13 +104,13 @@ function addNodeMetrics({ services }: Brain, gauge: AddGauge): void {
 
 function addCareMetrics({ repair, scrubs, sweeper, tombstones }: Brain, gauge: AddGauge): void {
   gauge("couchestor_repair_runs", "Runs in repair by state.", ["state"], () => {
-    const { queued, running, blocked } = repair.status();
+    const { queued, running, blocked } = repair.counts();
     return samples(
       "state",
       new Map([
         ["queued", queued],
         ["running", running],
-        ["blocked", blocked.length],
+        ["blocked", blocked],
       ]),
     );
   });

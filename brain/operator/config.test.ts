@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { mayastorMetrics } from "../tiering/heat-queries.ts";
 import { parseOperatorConfig } from "./config.ts";
 
 test("without flags it is what the manifests and the documentation say", () => {
@@ -69,6 +70,65 @@ test("every setting has a twin in the environment, and the flag wins", () => {
 test("a switch needs no value and takes one", () => {
   expect(parseOperatorConfig(["--dry-run"], {}).dryRun).toBe(true);
   expect(parseOperatorConfig(["--dry-run=false"], { DRY_RUN: "true" }).dryRun).toBe(false);
+});
+
+test("Prometheus and Mayastor may want a token, and have an authority and a client certificate of their own", () => {
+  const env = { MAYASTOR_TOKEN_FILE: "/m/token", PROMETHEUS_CA: "/p/ca.crt", PROMETHEUS_TIMEOUT: "5s" };
+  const pair = ["--prometheus-cert=/p/tls.crt", "--prometheus-key=/p/tls.key", "--prometheus-url=https://p:1"];
+  expect(parseOperatorConfig(pair, env)).toMatchObject({
+    prometheusFiles: { tokenFile: undefined, caFile: "/p/ca.crt", certFile: "/p/tls.crt", keyFile: "/p/tls.key" },
+    prometheusTimeoutMs: 5_000,
+    mayastorFiles: { tokenFile: "/m/token", caFile: undefined, certFile: undefined, keyFile: undefined },
+  });
+});
+
+test("heat may come from other series, and from one cluster's among many", () => {
+  expect(parseOperatorConfig([], {}).heatMetrics).toEqual(mayastorMetrics);
+  const selector = String.raw`cluster="a",job=~"io-engine|b\"c"`;
+  const flags = ["--prometheus-read-metrics=new_reads, old:reads", `--prometheus-selector=${selector}`];
+  expect(parseOperatorConfig(flags, { PROMETHEUS_WRITE_METRICS: "writes" }).heatMetrics).toEqual({
+    reads: ["new_reads", "old:reads"],
+    writes: ["writes"],
+    selector,
+  });
+  for (const wrong of [
+    "--prometheus-read-metrics=",
+    "--prometheus-read-metrics=a,,b",
+    "--prometheus-write-metrics=rate(x[5m])",
+    `--prometheus-write-metrics=${Array.from({ length: 9 }, (_, i) => `m${i}`).join(",")}`,
+    "--prometheus-selector=cluster=a",
+    '--prometheus-selector=a="b"} or vector(1',
+    '--prometheus-selector=a="b"c="d"',
+  ])
+    expect(() => parseOperatorConfig([wrong], {})).toThrow(`${wrong.split("=")[0]} (`);
+});
+
+test("what makes no sense there is refused, and a password in an address is not repeated", () => {
+  const flags = [
+    "--prometheus-url=http://someone:hunter2@p:1",
+    "--prometheus-ca=/ca.crt",
+    "--mayastor-key=/tls.key",
+    "--mayastor-url=https://m:1",
+    "--prometheus-timeout=1h",
+  ];
+  const error = (() => {
+    try {
+      return parseOperatorConfig(flags, {});
+    } catch (thrown) {
+      return thrown as Error;
+    }
+  })();
+  if (!isAppError(error, "InvalidArgument")) throw new Error("accepted");
+  for (const words of [
+    '--prometheus-url (PROMETHEUS_URL): got "http://…@p:1", allowed is an http:// or https:// address without a user or password',
+    "--mayastor-cert (MAYASTOR_CERT): got nothing, but --mayastor-key is set: give both or none",
+    "--prometheus-timeout: got 1h, allowed is 1s to 120s",
+  ])
+    expect(error.message).toContain(words);
+  expect(error.message).not.toContain("hunter2");
+  expect(() => parseOperatorConfig(["--prometheus-url=http://p:1", "--prometheus-ca=/ca.crt"], {})).toThrow(
+    '--prometheus-url (PROMETHEUS_URL): got "http://p:1", allowed with certificates is an https:// address',
+  );
 });
 
 test("all problems are told at once, each with the flag, its twin, what came and what is allowed", () => {

@@ -2,12 +2,15 @@
 import type { Migration } from "@couchestor/common/crd/migration.ts";
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
 import type { KubeObject } from "../kube/objects.ts";
+import type { EndedMigration } from "../tiering/migration-counts.ts";
 import type { ActiveMove } from "../tiering/model.ts";
 
 export interface KeptMigration {
   metadata: { name: string; resourceVersion?: string };
   /** Undefined when it has ended. */
   active: ActiveMove | undefined;
+  /** How it ended, and whose it was; undefined while it has not, and for what a person started. */
+  ended: EndedMigration | undefined;
   /** How it ended: `Succeeded`, `Failed` …; undefined while it has not. */
   result: string | undefined;
 }
@@ -26,10 +29,15 @@ export function keepMigration(object: KubeObject): KeptMigration {
           toTier: spec.toTier as Tier,
           toPools: [...new Set((spec.replicas ?? []).flatMap(({ toPools }) => toPools.slice(0, 1)))],
         };
+  const result = ended ? (status?.outcome?.result ?? "Unknown") : undefined;
   return {
     metadata: resourceVersion === undefined ? { name } : { name, resourceVersion },
     active,
-    result: ended ? (status?.outcome?.result ?? "Unknown") : undefined,
+    ended:
+      result === undefined || spec?.policyRef === undefined
+        ? undefined
+        : { policyName: spec.policyRef, policyUid: spec.policyUid, result },
+    result,
   };
 }
 

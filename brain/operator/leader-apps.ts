@@ -39,13 +39,16 @@ export function leaderApp(current: () => App | undefined, leader: () => string):
       const app = current();
       if (app !== undefined) return app.fetch(request);
       const who = leader();
-      return problemResponse(
+      const refusal = problemResponse(
         new AppError(
           "Unavailable",
           `this brain does not lead${who === "" ? "" : `; ${who} does`}: ask again, or ask that one`,
           { data: { reason: "NotLeader", leader: who } },
         ),
       );
+      // Whoever asks again must connect anew: a kept connection would lead here for ever.
+      refusal.headers.set("connection", "close");
+      return refusal;
     },
   };
 }

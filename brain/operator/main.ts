@@ -4,7 +4,8 @@ import { createLogger } from "@couchestor/common/observe/logger.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { systemPrng } from "@couchestor/common/runtime/prng.ts";
 import { onStopSignal } from "@couchestor/common/runtime/shutdown.ts";
-import { type OperatorConfig, operatorUsage, parseOperatorConfig } from "./config.ts";
+import { type OperatorConfig, parseOperatorConfig } from "./config.ts";
+import { operatorUsage } from "./flags.ts";
 import { startOperator } from "./wiring.ts";
 
 /**

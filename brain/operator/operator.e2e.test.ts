@@ -1,13 +1,24 @@
 /** What an administrator sees: a StoragePolicy applied to a real cluster, watched by a brain under its own service account. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import type { Migration } from "@couchestor/common/crd/migration.ts";
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
+import { systemClock } from "@couchestor/common/runtime/clock.ts";
+import { brainLease, brainNamespace, brainServiceAccount } from "../installation/needs.ts";
 import type { ControlPlane } from "../testing/control-plane.ts";
 import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
+import { migrationSample } from "../testing/crd-samples.ts";
 import { kubectl } from "../testing/installed-plane.ts";
 import { until } from "../testing/processes.ts";
 import { prometheusMissing } from "../testing/prometheus.ts";
 import { type TieringCluster, tieringCluster, volumeUuid } from "../testing/tiering-cluster.ts";
-import { BrainProcess, leaseHolder, operatorPlane, serviceAccountFolder } from "./testing/operator-cluster.ts";
+import {
+  AgentProcess,
+  BrainProcess,
+  leaseHolder,
+  operatorPlane,
+  serviceAccountFolder,
+} from "./testing/operator-cluster.ts";
 
 const missing = controlPlaneMissing(["etcd", "kube-apiserver", "kubectl"]) ?? prometheusMissing();
 if (missing) console.log(`skipped: a brain in a real cluster: ${missing}`);
@@ -28,7 +39,7 @@ describe.skipIf(missing !== undefined)(
     let cluster: TieringCluster;
     let brain: BrainProcess;
     beforeAll(async () => {
-      plane = await operatorPlane();
+      plane = await operatorPlane({ audit: true });
       cluster = await tieringCluster(plane, { volumes: 6, iops });
       const place = (n: number, ...names: string[]) => {
         const volume = cluster.sim.volumes.get(volumeUuid(n));
@@ -79,7 +90,8 @@ describe.skipIf(missing !== undefined)(
         /Normal +ShouldMove .*default\/claim-1\), cold to hot: cold-2 to hot-1, cold-3 to hot-2\. 6000 IOPS/,
       );
       const lines = (await watching).text.split("\n").filter((line) => line.startsWith("tiers"));
-      expect(lines.map((line) => line.split(/ +/).slice(0, 5)).at(-1)).toEqual(["tiers", "5000", "500", "Active", "6"]);
+      const columns = lines.map((line) => line.split(/ +/).slice(0, 6));
+      expect(columns.at(-1)).toEqual(["tiers", "5000", "500", "Active", "6", "0"]);
     }, 30_000);
 
     test("couchestor plan says which volumes are hot, warm, cold, mixed or unknown, what would move where, and why", async () => {
@@ -155,6 +167,28 @@ describe.skipIf(missing !== undefined)(
       await kubectl(plane, ["delete", "sp", "wrong"]);
     }, 30_000);
 
+    test("Migrations that end are counted where people look, failed ones apart; a person's are not the policy's", async () => {
+      const { metadata } = await policy("tiers");
+      const path = "/apis/storage.billyronks.io/v1/migrations";
+      const make = async (name: string, result: string, more: object) => {
+        const spec = { ...migrationSample.spec, policyRef: "tiers", policyUid: metadata.uid, ...more };
+        const made = (await plane.request("POST", path, { ...migrationSample, metadata: { name }, spec })) as Migration;
+        const outcome = { result, reason: "Tested", message: "for a test" };
+        const status = { ...migrationSample.status, phase: "Finished", outcome };
+        await plane.request("PUT", `${path}/${name}/status`, { ...made, status });
+      };
+      await make("well", "Succeeded", {});
+      await make("late", "TimedOut", {});
+      await make("by-hand", "Failed", { policyRef: undefined, policyUid: undefined });
+      await make("of-another", "Failed", { policyUid: "another" });
+      await until("they are counted", async () => {
+        const { status } = await policy("tiers");
+        return status?.totalMigrations === 2 && status.failedMigrations === 1 && status.activeMigrations === 0;
+      });
+      expect((await kubectl(plane, ["get", "sp", "tiers", "--no-headers"])).text.split(/ +/)[5]).toBe("2");
+      expect(await brain.metric('storage_operator_migrations_total{status="timedout"}')).toBe(1);
+    }, 30_000);
+
     test("an ErasureCodingPolicy is judged, and shows what its volumes' stripes are like", async () => {
       const object = { apiVersion: "storage.billyronks.io/v1", kind: "ErasureCodingPolicy", metadata: { name: "rs" } };
       await kubectl(plane, ["apply", "-f", "-"], JSON.stringify({ ...object, spec: {} }));
@@ -163,6 +197,36 @@ describe.skipIf(missing !== undefined)(
         return /^rs +4 +2 +1048576 +ReedSolomon +Ready /.test(text);
       });
     }, 30_000);
+
+    test("at rest the brain writes its lease and nothing else, whatever it looks at meanwhile; the API server's own record says so", async () => {
+      const { clusterUrl } = await brain.endpoint();
+      await using agent = await AgentProcess.start("n1", clusterUrl);
+      await agent.heardBy(brain);
+      const account = `system:serviceaccount:${brainNamespace}:${brainServiceAccount}`;
+      const writes = async () => (await plane.writes()).filter(({ user }) => user === account);
+      const looks = async () =>
+        (await brain.metric('storage_operator_reconcile_total{controller="tiering",outcome="requeued"}')) ?? 0;
+      // What came before may still be told: at rest is when two seconds bring nothing but the lease.
+      let before = await writes();
+      await until(
+        "it is at rest",
+        async () => {
+          const since = before.length;
+          await systemClock.sleep(2_500);
+          before = await writes();
+          return before.slice(since).every(({ resource }) => resource === "leases");
+        },
+        { timeoutMs: 30_000 },
+      );
+      const [looked, startMs] = [await looks(), systemClock.monotonicMs()];
+      await until("it has looked six times", async () => (await looks()) >= looked + 6, { timeoutMs: 30_000 });
+      const tookMs = systemClock.monotonicMs() - startMs;
+      const atRest = (await writes()).slice(before.length);
+      const kinds = new Set(atRest.map(({ verb, resource, name, code }) => `${verb} ${resource} ${name} ${code}`));
+      expect([...kinds]).toEqual([`update leases ${brainLease} 200`]);
+      // Every two seconds, and one more in the time around.
+      expect(atRest.length).toBeLessThanOrEqual(tookMs / 2_000 + 2);
+    }, 60_000);
 
     test("without Prometheus nothing is known of heat, nothing would move, the brain isn't ready; with it everything is as before", async () => {
       await cluster.prometheus.kill();
@@ -199,12 +263,19 @@ describe.skipIf(missing !== undefined)(
       expect(metrics).not.toContain('code="403"');
       for (const name of [
         'storage_operator_reconcile_total{controller="tiering",outcome="requeued"}',
-        'storage_operator_migrations_total{status="succeeded"} 0',
+        'storage_operator_migrations_total{status="succeeded"} 1',
         "storage_operator_active_migrations 0",
         'couchestor_decisions{action="move",reason="Hot"} 1',
         "couchestor_leader 1",
       ])
         expect(metrics).toContain(name);
+      const documented = await Bun.file(join(import.meta.dir, "../../docs/kubernetes.md")).text();
+      const rows = documented.split("\n").filter((line) => /^\| `(storage_operator|couchestor)_/.test(line));
+      const names = rows.flatMap((row) => row.match(/`(storage_operator|couchestor)_[a-z_]+/g) ?? []);
+      expect(names.length).toBeGreaterThan(14);
+      for (const name of names) expect([name, metrics.includes(`# TYPE ${name.slice(1)} `)]).toEqual([name, true]);
+      const writes = (await plane.writes()).filter(({ user }) => user.endsWith(`:${brainServiceAccount}`));
+      expect(writes.filter(({ code }) => code === 403)).toEqual([]);
       brain.process.signal("SIGTERM");
       expect(await brain.process.exited).toBe(0);
       expect(await leaseHolder(plane)).toBe("");

@@ -2,6 +2,7 @@
 import type { Logger } from "@couchestor/common/observe/logger.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
+import type { PeerCredentials } from "@couchestor/common/tls/peer-credentials.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { MayastorClient } from "../mayastor/client.ts";
 import type { AgentPort } from "../ports.ts";
@@ -26,6 +27,7 @@ export function makeRelays(caches: Caches) {
     codingPolicies: new Relay(caches.codingPolicies),
     ecVolumes: new Relay(caches.ecVolumes),
     stripes: new Relay(caches.stripes),
+    migrations: new Relay(caches.migrations),
     volumes: new Relay(caches.volumes),
     claims: new Relay(caches.claims),
   };
@@ -37,6 +39,8 @@ export interface OperatorParts {
   client: KubeClient;
   caches: Caches;
   relays: Relays;
+  /** What the brain shows to those two. */
+  credentials: { prometheus: PeerCredentials; mayastor: PeerCredentials };
   mayastor: MayastorClient;
   heat: PrometheusHeat;
   agents: AgentPort;

@@ -66,6 +66,7 @@ export class LeaderTerm {
         policies: () => caches.policies.values(),
         volumes: () => claimedVolumes(caches.volumes.values(), (key) => caches.claims.get(key)),
         active: () => [...caches.migrations.values()].flatMap(({ active }) => (active === undefined ? [] : [active])),
+        ended: () => [...caches.migrations.values()].flatMap(({ ended }) => (ended === undefined ? [] : [ended])),
         mayastor,
         heat,
       },
@@ -103,6 +104,7 @@ export class LeaderTerm {
         policies: relays.policies.during(signal),
         volumes: relays.volumes.during(signal),
         claims: relays.claims.during(signal),
+        migrations: relays.migrations.during(signal),
       },
       {
         everyMs: config.reconcileEveryMs,

@@ -1,13 +1,9 @@
 /** The composition root of a brain in Kubernetes: what every such brain runs, and what only the leader does. */
 import { join } from "node:path";
-import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
-import { makeDurableFolder } from "@couchestor/common/runtime/durable-folder.ts";
-import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
-import { ShutdownGroup } from "@couchestor/common/runtime/shutdown.ts";
-import { version } from "@couchestor/common/runtime/version.ts";
-import { WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
+import { PeerCredentials } from "@couchestor/common/tls/peer-credentials.ts";
+import { WatchedTls } from "@couchestor/common/tls/reload.ts";
 import { httpAgents } from "../http/agent-client.ts";
-import { type ListenerUrls, logFailure, startListeners } from "../http/listeners.ts";
+import { type ListenerUrls, logFailure } from "../http/listeners.ts";
 import { KubeClient } from "../kube/client.ts";
 import { findCluster } from "../kube/credentials.ts";
 import { KubeTransport } from "../kube/transport.ts";
@@ -16,15 +12,17 @@ import { kubeLeaseStore } from "../runtime/kube-lease.ts";
 import { LeaderElection } from "../runtime/leader-election.ts";
 import type { Leadership } from "../runtime/leadership.ts";
 import { Manager, type ManagerEnd, type Part } from "../runtime/manager.ts";
+import { prometheusPolicy } from "../tiering/prometheus-api.ts";
 import { PrometheusHeat } from "../tiering/prometheus-heat.ts";
 import { WebhookServer } from "../webhook/server.ts";
-import { takeLock } from "../wiring.ts";
 import { cacheStates, cachesPart, makeCaches } from "./caches.ts";
 import type { OperatorConfig } from "./config.ts";
-import { leaderApp, metricsOf, type TermApps, termApps } from "./leader-apps.ts";
+import { type TermApps, termApps } from "./leader-apps.ts";
+import { LeaderEndpoints } from "./leader-endpoints.ts";
+import { listenersPart } from "./listening.ts";
 import { OperatorMetrics } from "./metrics.ts";
 import { makeRelays, type OperatorDeps, type OperatorParts } from "./parts.ts";
-import { Readiness, readinessApp } from "./readiness.ts";
+import { Readiness } from "./readiness.ts";
 import { type OperatorTimes, operatorTimes } from "./settings.ts";
 import { LeaderTerm } from "./term.ts";
 import { admissionFacts } from "./webhook-facts.ts";
@@ -49,7 +47,7 @@ export async function startOperator(
     peers: new WatchedTls(config.brain.peerTls),
   };
   await Promise.all(Object.values(tls).map((one) => one.look()));
-  const state: OperatorState = { term: undefined, apps: undefined };
+  const state: OperatorState = { clusterUrl: "", term: undefined, apps: undefined };
   const parts = await makeParts(config, deps, { times, peers: tls.peers, state });
   const { access } = parts.client.transport;
   const namespace = config.namespace ?? access.namespace;
@@ -59,7 +57,16 @@ export async function startOperator(
   );
   const readiness = readinessOf(parts, state, () => election.leader);
   const listening = Promise.withResolvers<ListenerUrls>();
-  const listeners = listenersPart(parts, { state, tls, readiness, leader: () => election.leader, listening });
+  const listeners = listenersPart(parts, {
+    apps: () => state.apps,
+    tls,
+    readiness,
+    leader: () => election.leader,
+    started: (urls) => {
+      state.clusterUrl = urls.cluster;
+      listening.resolve(urls);
+    },
+  });
   const manager = new Manager(
     { clock, logger, election },
     {
@@ -92,6 +99,7 @@ async function makeParts(
   const { kubeconfig, context, serviceAccountDir } = config;
   const dir = serviceAccountDir === undefined ? {} : { serviceAccountDir };
   const access = await findCluster({ clock, kubeconfig, context, ...dir });
+  const credentials = await peerCredentials(config, logger);
   let metrics: OperatorMetrics | undefined;
   const transport = new KubeTransport({ access, clock, prng, onAttempt: (attempt) => metrics?.requested(attempt) });
   const client = new KubeClient(transport);
@@ -103,9 +111,13 @@ async function makeParts(
     client,
     caches,
     relays: makeRelays(caches),
-    mayastor: new MayastorClient({ url: config.mayastorUrl }),
+    credentials,
+    mayastor: new MayastorClient({ url: config.mayastorUrl, ...shown(credentials.mayastor) }),
     heat: new PrometheusHeat(clock, {
       url: config.prometheusUrl,
+      metrics: config.heatMetrics,
+      policy: { ...prometheusPolicy, timeoutMs: config.prometheusTimeoutMs },
+      ...shown(credentials.prometheus),
       ...(heatTtlMs === undefined ? {} : { ttlMs: heatTtlMs }),
     }),
     agents: httpAgents(() => own.peers.material),
@@ -114,6 +126,24 @@ async function makeParts(
   metrics = metricsFor(parts, own.state);
   countMigrations(parts, metrics);
   return parts;
+}
+
+/** What the brain shows to Prometheus and to Mayastor. Throws what is wrong with their files. */
+async function peerCredentials(config: OperatorConfig, logger: OperatorDeps["logger"]) {
+  const { prometheusUrl, prometheusFiles, mayastorUrl, mayastorFiles } = config;
+  const credentials = {
+    prometheus: new PeerCredentials("Prometheus", prometheusFiles),
+    mayastor: new PeerCredentials("Mayastor", mayastorFiles),
+  };
+  await Promise.all(Object.values(credentials).map((one) => one.look()));
+  for (const [url, { tokenFile }] of [[prometheusUrl, prometheusFiles] as const, [mayastorUrl, mayastorFiles] as const])
+    if (tokenFile !== undefined && !url.startsWith("https:"))
+      logger.warn({ url }, "a token is sent over plain HTTP, where whoever is on the way can read it: use https://");
+  return credentials;
+}
+
+function shown(credentials: PeerCredentials) {
+  return { tls: () => credentials.tls(), headers: () => credentials.headers() };
 }
 
 /** The parts of one term; it is served when all of them run, and no longer when the first of them stops. */
@@ -125,10 +155,20 @@ function leaderParts(parts: OperatorParts, state: OperatorState, leadership: Lea
     start: () => void Object.assign(state, { term, apps }),
     stop: () => void Object.assign(state, { term: undefined, apps: undefined }),
   };
-  return [...term.parts(), serving];
+  return [...term.parts(), serving, ...endpointsPart(parts, state, leadership)];
+}
+
+/** Agents are led here once they are answered here. */
+function endpointsPart({ config, client, deps }: OperatorParts, state: OperatorState, leadership: Leadership): Part[] {
+  if (config.leaderEndpoints === undefined) return [];
+  const namespace = config.namespace ?? client.transport.access.namespace;
+  const place = { ...config.leaderEndpoints, namespace, pod: config.identity };
+  return [new LeaderEndpoints({ ...deps, client, leadership }, place, () => Number(new URL(state.clusterUrl).port))];
 }
 
 interface OperatorState {
+  /** Where agents are answered; known before the first term. */
+  clusterUrl: string;
   term: LeaderTerm | undefined;
   apps: TermApps | undefined;
 }
@@ -195,69 +235,4 @@ function webhookPart(parts: OperatorParts): Part[] {
   return [
     new WebhookServer({ ...deps, facts: admissionFacts(caches), onReview }, { address: webhook.listen, certificates }),
   ];
-}
-
-/** The four listeners, the endpoint file and the look at certificates, as one part that starts last and stops first. */
-function listenersPart(
-  parts: OperatorParts,
-  own: {
-    state: OperatorState;
-    tls: { cluster: WatchedTls; admin: WatchedTls; peers: WatchedTls };
-    readiness: Readiness;
-    leader: () => string;
-    listening: { resolve: (urls: ListenerUrls) => void };
-  },
-): Part {
-  const { config, deps, metrics } = parts;
-  const { state, tls, readiness, leader, listening } = own;
-  const { clock, logger } = deps;
-  const shutdown = new ShutdownGroup("listeners", clock);
-  return {
-    name: "listeners",
-    start: async () => {
-      const { dataDir } = config.brain;
-      if (dataDir !== "") {
-        await makeDurableFolder(nodeFileSystem(), dataDir);
-        const lock = await takeLock(dataDir);
-        shutdown.add("lock", 1000, () => lock.release());
-      }
-      const apps = {
-        metrics: metricsOf(metrics(), () => state.apps?.registry),
-        health: readinessApp(readiness),
-        cluster: leaderApp(() => state.apps?.cluster, leader),
-        admin: leaderApp(() => state.apps?.admin, leader),
-      };
-      const urls = startListeners(config.brain, { clock, log: logger }, { shutdown, tls, apps });
-      watchTls(Object.values(tls), { clock, log: logger }, shutdown);
-      if (dataDir !== "") await announce(dataDir, parts, urls, shutdown);
-      logger.info({ ...urls }, "brain listens");
-      listening.resolve(urls);
-    },
-    stop: async () => {
-      for (const { name, outcome, error } of await shutdown.run())
-        if (outcome !== "done")
-          logger.error({ step: name, outcome, err: error }, "a step of the shutdown did not end well");
-    },
-    stopMsMax: 20_000,
-  };
-}
-
-async function announce(
-  dataDir: string,
-  { deps }: OperatorParts,
-  urls: ListenerUrls,
-  shutdown: ShutdownGroup,
-): Promise<void> {
-  const instanceUuid = deps.prng.uuid();
-  await writeEndpoint(dataDir, {
-    pid: process.pid,
-    role: "brain",
-    version,
-    instanceUuid,
-    clusterUrl: urls.cluster,
-    adminUrl: urls.admin,
-    metricsUrl: urls.metrics,
-    healthUrl: urls.health,
-  });
-  shutdown.add("endpoint", 1000, () => removeEndpoint(dataDir, instanceUuid));
 }

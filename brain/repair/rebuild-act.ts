@@ -10,6 +10,7 @@ import { actColumns, supersededColumns } from "../acts/chunk-columns.ts";
 import { commitRun } from "../volumes/commit.ts";
 import { baseOf, type Commit } from "../volumes/commit-rules.ts";
 import { addressesOf, currentNames, descriptorOf } from "../volumes/describe.ts";
+import { requireUnheld } from "../volumes/edited-runs.ts";
 import { noteHealth } from "../volumes/run-status.ts";
 import type { Services } from "../volumes/services.ts";
 import { chunkBytesOf, locationsOf, type Placed } from "../volumes/targets.ts";
@@ -30,6 +31,7 @@ export async function beginRebuild(services: Services, plan: RebuildPlan): Promi
   const { inventory, cluster, acts, ownership } = services;
   const { run, volume } = plan;
   const clusterUuid = cluster.require();
+  requireUnheld(services, run);
   const epoch = await ownership.epochOf(volume);
   if (acts.writerOf(run.metadata.name))
     throw new AppError("Unavailable", `${run.metadata.name}: another act writes to it`);

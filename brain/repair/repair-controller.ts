@@ -97,19 +97,30 @@ export class RepairController {
   status(): RepairStatus {
     const running = [...this.#running.values()];
     const progress = this.#wave.progress(running.flatMap((r) => (r.record ? [r.record] : [])));
-    const blocked = this.#blocked();
-    const names = new Set(blocked.map((b) => b.stripe));
+    const { queued } = this.counts();
     return {
       paused: this.#services.cluster.repairPaused,
-      queued: this.#plan.queue.filter((c) => !this.#running.has(c.name) && !names.has(c.name)).length,
+      queued,
       running: running.length,
-      blocked: blocked.slice(0, blockedShownMax),
+      blocked: [...this.#blocked().take(blockedShownMax)],
       ...progress,
       spare: Object.fromEntries(
         [...this.#plan.spare].sort(([a], [b]) => a - b).map(([spare, runs]) => [String(spare), runs]),
       ),
       waiting: this.#services.standings.waiting(),
     };
+  }
+
+  /** All runs in repair; `status` tells why for the first of the blocked only, since there may be very many. */
+  counts(): { queued: number; running: number; blocked: number } {
+    let queued = 0;
+    let blocked = this.#plan.unrecoverable.length;
+    for (const candidate of this.#plan.queue) {
+      if (this.#running.has(candidate.name)) continue;
+      if (this.#whyBlocked(candidate) === undefined) queued++;
+      else blocked++;
+    }
+    return { queued, running: this.#running.size, blocked };
   }
 
   /** Whether a new plan could say anything else: something changed, something waits for time, or the last one is old. */
@@ -182,23 +193,20 @@ export class RepairController {
     this.#held.set(name, { reason, failures, notBeforeMs: this.#services.context.clock.monotonicMs() + backoffMs });
   }
 
-  #blocked(): { stripe: string; reason: string }[] {
-    const blocked: { stripe: string; reason: string }[] = [];
-    for (const { name, missing } of this.#plan.unrecoverable)
-      blocked.push({ stripe: name, reason: this.#whyLost(name, missing) });
+  *#blocked(): Generator<{ stripe: string; reason: string }> {
+    for (const lost of this.#plan.unrecoverable) yield { stripe: lost.name, reason: this.#whyLost(lost) };
     for (const candidate of this.#plan.queue) {
-      const held = this.#held.get(candidate.name);
-      if (this.#running.has(candidate.name)) continue;
-      if (held) blocked.push({ stripe: candidate.name, reason: held.reason });
-      else if (this.#brake && candidate.spare > 0) blocked.push({ stripe: candidate.name, reason: this.#brake });
+      const reason = this.#running.has(candidate.name) ? undefined : this.#whyBlocked(candidate);
+      if (reason !== undefined) yield { stripe: candidate.name, reason };
     }
-    return blocked;
   }
 
-  #whyLost(name: string, missing: readonly number[]): string {
-    const entry = [...this.#services.catalogue.volumes()]
-      .map((v) => this.#services.catalogue.runs.get(v.spec.volumeUuid, name))
-      .find((e) => e !== undefined);
+  #whyBlocked({ name, spare }: RepairCandidate): string | undefined {
+    return this.#held.get(name)?.reason ?? (spare > 0 ? this.#brake : undefined);
+  }
+
+  #whyLost({ name, volumeUuid, missing }: RepairQueue["unrecoverable"][number]): string {
+    const entry = this.#services.catalogue.runs.get(volumeUuid, name);
     const pools = missing.map((shard) => {
       const l = entry?.shardLocations.find((x) => x.shardIndex === shard);
       return l

@@ -14,6 +14,10 @@ function run(name: string, pools: string[], exceptions: RunEntry["exceptions"] =
     encodeEpoch: 1,
     encodeAct: 1,
     placementVersion: 1,
+    authority: "store",
+    fencedEpoch: 1,
+    revision: 1,
+    held: undefined,
     bytes: 1,
     state: "Healthy",
     shown: "Healthy",
@@ -52,7 +56,7 @@ test("fewest spare losses go first; what only waits is not repaired; what can't 
     ["two", 0],
     ["one", 1],
   ]);
-  expect(plan.unrecoverable).toEqual([{ name: "gone", missing: [0, 1, 2] }]);
+  expect(plan.unrecoverable).toEqual([{ name: "gone", volumeUuid: "u", missing: [0, 1, 2] }]);
   expect(plan.waiting).toBe(1);
   expect([...plan.spare]).toEqual([
     [1, 2],

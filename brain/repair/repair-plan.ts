@@ -1,21 +1,22 @@
 /** Which runs to repair, in which order, and what holds the others back. Pure. */
 import type { PoolStanding } from "../inventory/standing.ts";
 import type { RunEntry } from "../volumes/run-index.ts";
-import { judgeRun, type RunHealth } from "../volumes/run-shape.ts";
+import { runJudge } from "../volumes/run-judge.ts";
+import type { RunHealth } from "../volumes/run-shape.ts";
 
 export interface RepairCandidate {
   name: string;
   volumeUuid: string;
   spare: number;
   stripes: number;
-  health: RunHealth;
+  health: Readonly<RunHealth>;
 }
 
 export interface RepairQueue {
   /** To be repaired, fewest spare losses first, then by name. */
   queue: RepairCandidate[];
   /** Runs that can't be read: nothing to rebuild from until pools come back. */
-  unrecoverable: { name: string; missing: number[] }[];
+  unrecoverable: { name: string; volumeUuid: string; missing: readonly number[] }[];
   /** Runs by spare losses. */
   spare: Map<number, number>;
   /** Runs that lack shards only on pools that may come back yet. */
@@ -24,19 +25,15 @@ export interface RepairQueue {
 
 /** Judges every run and orders those that lost something for good. */
 export function planRepairs(runs: Iterable<RunEntry>, standing: (poolUuid: string) => PoolStanding): RepairQueue {
-  const cache = new Map<string, PoolStanding>();
-  const cached = (pool: string): PoolStanding => {
-    const known = cache.get(pool) ?? standing(pool);
-    cache.set(pool, known);
-    return known;
-  };
+  const judge = runJudge(standing);
   const result: RepairQueue = { queue: [], unrecoverable: [], spare: new Map(), waiting: 0 };
   for (const run of runs) {
     if (run.generation === 0) continue;
-    const health = judgeRun(run, cached);
+    const health = judge(run);
     const bucket = Math.max(-1, health.spare);
     result.spare.set(bucket, (result.spare.get(bucket) ?? 0) + 1);
-    if (health.state === "Unrecoverable") result.unrecoverable.push({ name: run.name, missing: health.missing });
+    if (health.state === "Unrecoverable")
+      result.unrecoverable.push({ name: run.name, volumeUuid: run.volumeUuid, missing: health.missing });
     else if (health.lostColumns.length > 0 || health.lostChunks.length > 0) {
       result.queue.push({
         name: run.name,
@@ -67,6 +64,6 @@ export function massFailure(nodes: { total: number; offline: number }, shareMax:
 }
 
 /** What the brake lets through. */
-export function brakedQueue(queue: readonly RepairCandidate[], brake: string | undefined): RepairCandidate[] {
-  return brake === undefined ? [...queue] : queue.filter((candidate) => candidate.spare <= 0);
+export function brakedQueue(queue: readonly RepairCandidate[], brake: string | undefined): readonly RepairCandidate[] {
+  return brake === undefined ? queue : queue.filter((candidate) => candidate.spare <= 0);
 }

@@ -44,6 +44,16 @@ describe("repair", () => {
     expect(await t.allReadable("v1")).toBe(true);
   });
 
+  test("of very many runs that can't be read all are counted, and the reasons of the first told", async () => {
+    t = await TestBrain.start();
+    await t.importVolume("v1", 300);
+    for (const name of ["n1", "n2", "n3"]) t.fleet.kill(name);
+    await t.until(() => t.brain.repair.counts().blocked === 300, "all are known");
+    const { blocked, queued } = t.brain.repair.status();
+    expect(blocked).toHaveLength(256);
+    expect(queued).toBe(0);
+  }, 20_000);
+
   test("a failed pool counts at once; a pause holds until resume; a rebuild whose mover dies is tried again", async () => {
     t = await TestBrain.start();
     await t.importVolume("v1", 1);

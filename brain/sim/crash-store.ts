@@ -24,11 +24,12 @@ export function crashingStore(store: ResourceStore, point: CrashPoint): Resource
   return {
     get: async (kind, name) => (point.crashed ? dead() : store.get(kind, name)),
     list: async (kind, prefix) => (point.crashed ? dead() : store.list(kind, prefix)),
+    pages: (kind, options) => (point.crashed ? dead() : store.pages(kind, options)),
     create: (kind, object) => write(() => store.create(kind, object)),
     update: (kind, object) => write(() => store.update(kind, object)),
     updateStatus: (kind, object) => write(() => store.updateStatus(kind, object)),
     delete: (kind, name, version) => write(() => store.delete(kind, name, version)),
-    watch: (kind, from, signal) => store.watch(kind, from, signal),
+    watch: (kind, from, signal, unreadable) => store.watch(kind, from, signal, unreadable),
     close: () => store.close(),
   };
 }

@@ -72,6 +72,31 @@ function readingConformance(store: () => ResourceStore): void {
     expect(await names("w")).toEqual([]);
   });
 
+  test("pages hold every object once, by prefix, and a watch from their revision tells what came later", async () => {
+    const names = Array.from({ length: 7 }, (_, i) => `v-${i}`);
+    for (const name of [...names, "u"]) await store().create(storageNodeKind, nodeObject(name));
+    const seen: string[] = [];
+    let from: string | undefined;
+    for await (const { items, revision } of store().pages(storageNodeKind, { namePrefix: "v-" })) {
+      from ??= revision;
+      seen.push(...items.map((item) => item.metadata.name));
+    }
+    expect(seen.sort()).toEqual(names);
+    await store().create(storageNodeKind, nodeObject("v-late"));
+    for await (const event of store().watch(storageNodeKind, from ?? "", new AbortController().signal)) {
+      expect(event.object.metadata.name).toBe("v-late");
+      break;
+    }
+  });
+
+  test("there is a page, with a revision, though there is no object", async () => {
+    const pages: { items: unknown[]; revision: string }[] = [];
+    for await (const page of store().pages(storageNodeKind)) pages.push(page);
+    expect(pages).toHaveLength(1);
+    expect(pages[0]?.items).toEqual([]);
+    expect(pages[0]?.revision).toBeString();
+  });
+
   test("a taken name is refused and stays as it was", async () => {
     await store().create(storageNodeKind, nodeObject("a", { zone: "first" }));
     await expectCode(store().create(storageNodeKind, nodeObject("a", { zone: "second" })), "AlreadyExists");

@@ -44,6 +44,20 @@ export async function listInTurns<S, T>(
   );
 }
 
+/** Objects a page at a time, each as it is when its page is read; `revision` is the store's before the first. */
+export async function* pagesInTurns<S, T>(
+  kind: ResourceKind<S, T>,
+  source: Pick<ListSource, "page" | "committed">,
+): AsyncGenerator<ListResult<Resource<S, T>>> {
+  const revision = String(source.committed());
+  for (let after: string | undefined; ; await nextTurn()) {
+    const rows = source.page(after, rowsPerTurn);
+    yield { items: rows.map((row) => objectOf(kind, row)), revision };
+    if (rows.length < rowsPerTurn) return;
+    after = rows.at(-1)?.name;
+  }
+}
+
 async function allPages<S, T>(
   kind: ResourceKind<S, T>,
   namePrefix: string,

@@ -6,7 +6,7 @@ import { type Clock, isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { type Change, ChangeLog, type ChangeLogLimits, changeLogLimits } from "./change-log.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { listInTurns } from "./list-in-turns.ts";
+import { listInTurns, pagesInTurns } from "./list-in-turns.ts";
 import {
   checkedTexts,
   createdTexts,
@@ -18,7 +18,7 @@ import {
   statusOutcome,
   updateOutcome,
 } from "./object-rules.ts";
-import type { ListResult, ResourceStore, WatchEvent } from "./ports.ts";
+import type { ListResult, PageOptions, ResourceStore, WatchEvent } from "./ports.ts";
 import { endsStore, openDatabase, sqliteAppError } from "./sqlite-file.ts";
 import { SqliteRows } from "./sqlite-rows.ts";
 
@@ -82,6 +82,17 @@ class SqliteStore implements ResourceStore {
       page: (after, limit) => this.#read(() => this.#rows.page(kind.kind, namePrefix, after, limit)),
       committed: () => this.#committed,
       changeBehind: (revision) => this.#log.next(revision),
+    });
+  }
+
+  /** A row that can't be read is damage of the medium, and always an error. */
+  pages<S, T>(
+    kind: ResourceKind<S, T>,
+    { namePrefix = "" }: PageOptions = {},
+  ): AsyncGenerator<ListResult<Resource<S, T>>> {
+    return pagesInTurns(kind, {
+      page: (after, limit) => this.#read(() => this.#rows.page(kind.kind, namePrefix, after, limit)),
+      committed: () => this.#committed,
     });
   }
 

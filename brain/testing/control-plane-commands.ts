@@ -8,6 +8,8 @@ export interface Place {
   peerPort: number;
   apiPort: number;
   withControllers: boolean;
+  /** Writes are logged to `audit.log`. */
+  audit: boolean;
 }
 
 const loopback = "127.0.0.1";
@@ -28,7 +30,7 @@ export function etcdCommand({ dir, etcdPort, peerPort }: Place): string[] {
   ];
 }
 
-export function apiServerCommand({ dir, etcdPort, apiPort, withControllers }: Place): string[] {
+export function apiServerCommand({ dir, etcdPort, apiPort, withControllers, audit }: Place): string[] {
   return [
     join(assetsDirectory(), "kube-apiserver"),
     `--etcd-servers=http://${loopback}:${etcdPort}`,
@@ -45,6 +47,7 @@ export function apiServerCommand({ dir, etcdPort, apiPort, withControllers }: Pl
     "--service-cluster-ip-range=10.0.0.0/24",
     "--allow-privileged=true",
     "--shutdown-delay-duration=0s",
+    ...(audit ? [`--audit-policy-file=${join(dir, "audit.json")}`, `--audit-log-path=${join(dir, "audit.log")}`] : []),
     // Without the controllers nobody makes the service accounts that it asks for.
     ...(withControllers ? [] : ["--disable-admission-plugins=ServiceAccount"]),
   ];

@@ -3,10 +3,11 @@
  * there; with `nodes` also the controllers, the scheduler and nodes that kwok plays. Nothing of it outlives the test process.
  */
 import { rmSync } from "node:fs";
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemPrng } from "@couchestor/common/runtime/prng.ts";
+import { type AuditedWrite, auditedWrite, auditPolicy } from "./audit.ts";
 import { type PemPair, signingKeys, type TestAuthority, testAuthority } from "./certificates.ts";
 import {
   apiServerCommand,
@@ -30,6 +31,8 @@ export interface ControlPlaneOptions {
   controllers?: boolean;
   /** How many nodes kwok plays. */
   nodes?: number;
+  /** Keeps a record of every write, for `writes`. */
+  audit?: boolean;
 }
 
 const readyMsMax = 60_000;
@@ -181,6 +184,13 @@ export class ControlPlane implements AsyncDisposable {
     this.#apiServer?.signal("SIGCONT");
   }
 
+  /** Writes that were answered so far: who, what, and how it ended. Only with `audit`. */
+  async writes(): Promise<AuditedWrite[]> {
+    const text = await readFile(join(this.dir, "audit.log"), "utf8");
+    const whole = text.slice(0, text.lastIndexOf("\n") + 1).trimEnd();
+    return whole === "" ? [] : whole.split("\n").map(auditedWrite);
+  }
+
   /** Drops all revisions but the newest from etcd, as the API server does with those older than minutes. */
   async compact(): Promise<void> {
     const post = async (path: string, body: unknown) => {
@@ -220,6 +230,7 @@ export class ControlPlane implements AsyncDisposable {
       peerPort,
       apiPort,
       withControllers: this.#options.controllers ?? (this.#options.nodes ?? 0) > 0,
+      audit: this.#options.audit ?? false,
     };
   }
 
@@ -252,6 +263,7 @@ export class ControlPlane implements AsyncDisposable {
       "apiserver.key": serving.key,
       "sa.key": signing.privateKey,
       "sa.pub": signing.publicKey,
+      "audit.json": JSON.stringify(auditPolicy),
       "tokens.csv": `${tokens.join("\n")}\n`,
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(this.dir, name), text, { mode: 0o600 });

@@ -6,6 +6,7 @@ import { accessSync, constants, rmSync } from "node:fs";
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { PemPair } from "./certificates.ts";
 import { assetsDirectory } from "./control-plane-binaries.ts";
 import { freePorts, type RunningProgram, removeWhenOrphaned, startProgram, until } from "./processes.ts";
 
@@ -16,6 +17,8 @@ export interface PrometheusOptions {
   /** Samples from the past: OpenMetrics text with timestamps, ending in `# EOF`. */
   history?: string;
   flags?: readonly string[];
+  /** Serves by TLS, and lets nobody in without a client certificate of this authority. */
+  tls?: { server: PemPair; authority: string; client: PemPair };
 }
 
 export interface PrometheusPrograms {
@@ -83,7 +86,7 @@ export class Prometheus implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.#options.tls === undefined ? "http" : "https"}://127.0.0.1:${this.#port}`;
   }
 
   /** Starts it, at the same address as before if it ran before, with all that it had. */
@@ -92,10 +95,11 @@ export class Prometheus implements AsyncDisposable {
     if (prometheus === undefined) throw new Error(prometheusMissing());
     if (this.#port === 0) [this.#port = 0] = await freePorts(1);
     await writeFile(join(this.dir, "prometheus.yml"), this.#configuration());
+    await this.#writeWebConfiguration();
     if (this.#options.history !== undefined && !this.#backfilled) await this.#backfill(this.#options.history);
     const program = startProgram("prometheus", this.#command(prometheus), join(this.dir, "prometheus.log"));
     this.#program = program;
-    await until("Prometheus is ready", async () => (await fetch(`${this.url}/-/ready`)).ok, {
+    await until("Prometheus is ready", async () => (await this.#fetch("/-/ready")).ok, {
       timeoutMs: readyMsMax,
       giveUp: () => {
         if (program.exitCode !== null) throw new Error(`prometheus ended:\n${program.logTail()}`);
@@ -121,7 +125,7 @@ export class Prometheus implements AsyncDisposable {
 
   /** The result of an instant query, for what a test looks at. */
   async query(promql: string): Promise<{ metric: Record<string, string>; value: [number, string] }[]> {
-    const response = await fetch(`${this.url}/api/v1/query?query=${encodeURIComponent(promql)}`);
+    const response = await this.#fetch(`/api/v1/query?query=${encodeURIComponent(promql)}`);
     const answer = (await response.json()) as { data?: { result: never[] }; error?: string };
     if (answer.data === undefined) throw new Error(`${promql}: ${answer.error}`);
     return answer.data.result;
@@ -145,8 +149,25 @@ export class Prometheus implements AsyncDisposable {
       `--storage.tsdb.path=${join(this.dir, "data")}`,
       "--storage.tsdb.retention.time=10y",
       `--web.listen-address=127.0.0.1:${this.#port}`,
+      ...(this.#options.tls === undefined ? [] : [`--web.config.file=${join(this.dir, "web.yml")}`]),
       ...(this.#options.flags ?? []),
     ];
+  }
+
+  #fetch(path: string): Promise<Response> {
+    const { tls } = this.#options;
+    return fetch(this.url + path, tls === undefined ? {} : { tls: { ca: tls.authority, ...tls.client } });
+  }
+
+  async #writeWebConfiguration(): Promise<void> {
+    const { tls } = this.#options;
+    if (tls === undefined) return;
+    const files = { "server.crt": tls.server.cert, "server.key": tls.server.key, "clients.crt": tls.authority };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(this.dir, name), text, { mode: 0o600 });
+    const at = (name: string) => join(this.dir, name);
+    const server = { cert_file: at("server.crt"), key_file: at("server.key"), client_ca_file: at("clients.crt") };
+    const config = { tls_server_config: { ...server, client_auth_type: "RequireAndVerifyClientCert" } };
+    await writeFile(at("web.yml"), JSON.stringify(config));
   }
 
   #configuration(): string {

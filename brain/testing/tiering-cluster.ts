@@ -72,6 +72,8 @@ export class TieringCluster implements AsyncDisposable {
   readonly policies: Informer<KubeObject, KeptResource<StoragePolicy>>;
   readonly volumes: Informer<KubeObject, KeptVolume>;
   readonly claims: Informer<KubeObject, KeptClaim>;
+  /** Nothing is migrated here. */
+  readonly migrations = { whenSynced: Promise.resolve(), values: () => [], addHandler: () => undefined };
   readonly #plane: ControlPlane;
   readonly #options: TieringClusterOptions;
   readonly #deps;
@@ -132,6 +134,7 @@ export class TieringCluster implements AsyncDisposable {
         policies: () => this.policies.values(),
         volumes: () => claimedVolumes(this.volumes.values(), (key) => this.claims.get(key)),
         active: () => [],
+        ended: () => [],
         mayastor: new MayastorClient({ url: this.sim.url }),
         heat: this.#heat,
       },

@@ -9,6 +9,8 @@ export interface TieringSources {
   policies: Source<StoragePolicy>;
   volumes: Source<KeptVolume>;
   claims: Source<KeptClaim>;
+  /** Those under way hold space and turns, so nothing is decided before all are known. */
+  migrations: Source<unknown>;
 }
 
 export interface TieringControllerOptions extends Partial<ControllerOptions> {
@@ -22,7 +24,7 @@ export const everyMsDefault = 30_000;
 const gatherMs = 2_000;
 const key = "all";
 
-/** The controller over its three sources. It begins to work when all of them are complete. */
+/** The controller over its sources. It begins to work when all of them are complete. */
 export function tieringController(
   deps: ControllerDeps,
   tiering: Tiering,
@@ -57,11 +59,13 @@ export function tieringController(
   });
   sources.volumes.addHandler({ added: soon, updated: soon, deleted: soon });
   sources.claims.addHandler({ added: soon, updated: soon, deleted: soon });
+  sources.migrations.addHandler({ added: soon, updated: soon, deleted: soon });
   controller.enqueue(key);
   return controller
     .watch(sources.policies, () => [])
     .watch(sources.volumes, () => [])
-    .watch(sources.claims, () => []);
+    .watch(sources.claims, () => [])
+    .watch(sources.migrations, () => []);
 }
 
 function movesText(plan: Plan | undefined): string {

@@ -7,6 +7,7 @@ import {
 } from "@couchestor/common/crd/storage-policy.ts";
 import type { Findings } from "../policies/validate-storage-policy.ts";
 import { type ConditionUpdate, withConditions } from "../runtime/conditions.ts";
+import type { MigrationCounts } from "./migration-counts.ts";
 import type { PlanEntry, PolicyPlan } from "./model.ts";
 
 const namesMax = 5;
@@ -21,6 +22,8 @@ export interface Outlook {
   controlPlaneError: string | undefined;
   /** The whole brain only looks. */
   dryRun: boolean;
+  /** Migrations of the policy that have ended. */
+  migrations: MigrationCounts;
 }
 
 /** The status that the policy should have; undefined if it has it. `now` is the time as it is written. */
@@ -44,6 +47,8 @@ export function policyStatusOf(
     phase,
     ...(metadata.generation === undefined ? {} : { observedGeneration: metadata.generation }),
     ...(plan === undefined ? {} : countsOf(plan)),
+    totalMigrations: outlook.migrations.total,
+    failedMigrations: outlook.migrations.failed,
     ...(moves === undefined ? {} : { plannedMoves: moves }),
     conditions,
     ...(before?.lastReconcileTime === undefined ? {} : { lastReconcileTime: before.lastReconcileTime }),

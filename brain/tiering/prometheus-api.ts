@@ -137,6 +137,13 @@ function matrixEntry(query: string, entry: unknown, index: number): Series {
 }
 
 function readError(status: number, body: unknown): AppError | undefined {
+  if (status === 401 || status === 403) {
+    return new AppError(
+      "FailedPrecondition",
+      `Prometheus refuses the brain (${status}): give it a token with --prometheus-token-file, or a certificate with --prometheus-cert`,
+      { data: { status } },
+    );
+  }
   const parsed = errorSchema.safeParse(body);
   if (!parsed.success) return undefined;
   const { errorType, error } = parsed.data;
@@ -153,6 +160,6 @@ function strange(query: string, what: string): AppError {
 function tooMuch(what: string): AppError {
   return new AppError(
     "TooLarge",
-    `Prometheus' answer is too large: ${what}; narrow the series down with a selector, or split the volumes between several brains`,
+    `Prometheus' answer is too large: ${what}; narrow the series down with --prometheus-selector, or split the volumes between several brains`,
   );
 }

@@ -55,6 +55,14 @@ describe("a Prometheus that is not well", () => {
     expect((await failure(() => Response.json(busy, { status: 503 }))).code).toBe("Unavailable");
   });
 
+  test("one that wants to know who asks says what to give it, whatever page comes with the refusal", async () => {
+    for (const status of [401, 403]) {
+      const { code, message } = await failure(() => new Response("<html>Unauthorized</html>", { status }));
+      expect(code).toBe("FailedPrecondition");
+      expect(message).toContain(`refuses the brain (${status}): give it a token with --prometheus-token-file`);
+    }
+  });
+
   test("one that hangs is given up", async () => {
     expect((await failure(() => new Promise<Response>(() => undefined))).code).toBe("Timeout");
   });

@@ -13,6 +13,7 @@ import { MayastorSim } from "../testing/mayastor/at-rest.ts";
 import { type Heat, unknown } from "./heat.ts";
 import type { HeatSource } from "./heat-source.ts";
 import type { ClaimedVolume } from "./kube-volumes.ts";
+import type { EndedMigration } from "./migration-counts.ts";
 import { Tiering, type TieringSettings } from "./reconcile.ts";
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
@@ -29,6 +30,7 @@ class World implements AsyncDisposable {
   snapshots = 0;
   writes = 0;
   /** Called before a status is written. */
+  ended: EndedMigration[] = [];
   onWrite: ((policy: StoragePolicy) => void) | undefined;
 
   constructor() {
@@ -109,6 +111,7 @@ class World implements AsyncDisposable {
       policies: () => this.policies.values(),
       volumes: () => this.volumes,
       active: () => [],
+      ended: () => this.ended,
       mayastor,
       heat,
     };
@@ -143,6 +146,7 @@ describe("one look", () => {
     world.addVolume(2, ["hot-1"], 9000);
     world.addVolume(3, ["hot-2", "cold-3"], 100);
     world.addVolume(4, ["hot-2"], unknown("Stale", "old"));
+    world.ended.push({ policyName: "p", policyUid: undefined, result: "Failed" });
     const { plan } = await world.tiering().reconcile();
     expect(world.status("p")).toMatchObject({
       phase: "Active",
@@ -152,6 +156,7 @@ describe("one look", () => {
       coldVolumes: 1,
       mixedVolumes: 1,
       unknownVolumes: 1,
+      ...{ activeMigrations: 0, totalMigrations: 1, failedMigrations: 1 },
     });
     expect(plan?.moves.map(({ volume, target }) => [volume.uuid, target])).toEqual([
       [uuid(3), "cold"],

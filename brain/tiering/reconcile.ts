@@ -14,6 +14,7 @@ import { decide } from "./decision.ts";
 import { type Heat, unknown } from "./heat.ts";
 import type { HeatSnapshot, HeatSource } from "./heat-source.ts";
 import type { ClaimedVolume } from "./kube-volumes.ts";
+import { type EndedMigration, migrationCounts } from "./migration-counts.ts";
 import type { ActiveMove, Plan, TieredPool, TieredVolume, TieringPolicy } from "./model.ts";
 import { policyInputOf } from "./policy-input.ts";
 import { policyStatusOf } from "./policy-status.ts";
@@ -27,6 +28,8 @@ export interface TieringDeps {
   volumes: () => Iterable<ClaimedVolume>;
   /** Migrations under way. */
   active: () => readonly ActiveMove[];
+  /** Those of policies that have ended. */
+  ended: () => Iterable<EndedMigration>;
   mayastor: Pick<MayastorClient, "volumes" | "pools" | "nodes">;
   heat: HeatSource;
 }
@@ -79,11 +82,14 @@ export class Tiering {
       resource,
       ...policyInputOf(resource, this.#settings.preservationMode),
     }));
-    const heats = await this.#heats(
-      inputs.map(({ policy }) => policy),
-      signal,
-    );
-    const world = await this.#world(signal);
+    // Two services that know nothing of each other: neither waits for the other.
+    const [heats, world] = await Promise.all([
+      this.#heats(
+        inputs.map(({ policy }) => policy),
+        signal,
+      ),
+      this.#world(signal),
+    ]);
     const plan =
       "error" in world
         ? undefined
@@ -93,6 +99,7 @@ export class Tiering {
             heats,
           );
     const plans = new Map(plan?.policies.map((found) => [found.policy.name, found]));
+    const countsOf = migrationCounts(this.#deps.ended());
     const outlooks = inputs.map(({ resource, policy, findings }) => ({
       resource,
       outlook: {
@@ -101,6 +108,7 @@ export class Tiering {
         heatError: heats.errors.get(policy.windowMs)?.message,
         controlPlaneError: "error" in world ? world.error.message : undefined,
         dryRun: this.#settings.dryRun,
+        migrations: countsOf(resource.metadata),
       },
     }));
     const written = await this.#writeStatuses(outlooks);

@@ -50,6 +50,9 @@ describe.skipIf(missing !== undefined)("tiering at a real API server and Prometh
       expect(status.plannedMoves?.[0]?.iops).toBeWithin(5_950, 6_080);
 
       // A few rounds at rest: reads of Prometheus and Mayastor, and no word to the API server.
+      // The status may be read here before its writer has heard that it is written: the next round begins after that.
+      const seen = cluster.heat.requests;
+      await until("the next round", () => cluster.heat.requests > seen);
       const before = cluster.attempts.length;
       const asked = cluster.heat.requests;
       await until("five more rounds", () => cluster.heat.requests >= asked + 25);

@@ -1,9 +1,16 @@
-/** The volumes and runs of this brain: every write goes through here, so that the store and the memory index say the same. */
+/**
+ * The volumes and runs of this brain: every write goes through here, so that the store and the memory index say the same; what others write
+ * is followed.
+ */
 import { type EcStripe, type EcStripeStatus, ecStripeKind } from "@couchestor/common/crd/ec-stripe.ts";
 import { type EcVolume, ecVolumeKind } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
+import type { BrainContext } from "../ports.ts";
 import type { ResourceStore } from "../store/ports.ts";
+import { Follower } from "./follower.ts";
 import { RunIndex } from "./run-index.ts";
+import { runView, volumeView } from "./store-views.ts";
+import { VolumeIndex } from "./volume-index.ts";
 
 /** Attempts of one compare-and-swap before the caller is told to try again. */
 const swapAttemptsMax = 16;
@@ -11,30 +18,49 @@ const swapAttemptsMax = 16;
 export class Catalogue {
   readonly runs = new RunIndex();
   readonly #store: ResourceStore;
-  readonly #volumes = new Map<string, EcVolume>();
-  readonly #names = new Map<string, string>();
+  readonly #volumes: VolumeIndex;
+  readonly #followers: readonly Pick<Follower<unknown, unknown>, "load" | "start" | "stop">[];
 
-  constructor(store: ResourceStore) {
-    this.#store = store;
+  constructor(context: Pick<BrainContext, "store" | "clock" | "log">) {
+    this.#store = context.store;
+    this.#volumes = new VolumeIndex();
+    this.#followers = [
+      new Follower(context, ecVolumeKind, volumeView(this.#volumes, context.log)),
+      new Follower(context, ecStripeKind, runView(this.runs, this.#volumes, context.log)),
+    ];
   }
 
   /** Reads everything once. */
   async load(): Promise<void> {
-    for (const volume of (await this.#store.list(ecVolumeKind)).items) this.#note(volume);
-    for (const run of (await this.#store.list(ecStripeKind)).items) this.runs.apply(run);
+    for (const follower of this.#followers) await follower.load();
+  }
+
+  /** Follows what others write from here on. */
+  follow(): void {
+    for (const follower of this.#followers) follower.start();
+  }
+
+  /** Ends the following. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#followers.map((follower) => follower.stop()));
   }
 
   volumes(): EcVolume[] {
-    return [...this.#volumes.values()].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+    return this.#volumes.all();
   }
 
   volumeByUuid(volumeUuid: string): EcVolume | undefined {
-    return this.#volumes.get(volumeUuid);
+    return this.#volumes.byUuid(volumeUuid);
+  }
+
+  /** Why nothing is to be written to or removed of a run: somebody changed it, or its volume, by hand. Undefined if nobody did. */
+  whyHeld(volumeUuid: string, runName: string): string | undefined {
+    return this.#volumes.whyHeld(volumeUuid) ?? this.runs.whyHeld(volumeUuid, runName);
   }
 
   /** The volume of that name from memory, or `NotFound`. */
   volume(name: string): EcVolume {
-    const volume = this.#volumes.get(this.#names.get(name) ?? "");
+    const volume = this.#volumes.byName(name);
     if (!volume)
       throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
     return volume;
@@ -43,12 +69,8 @@ export class Catalogue {
   /** The volume's current object from the store. */
   async freshVolume(name: string): Promise<EcVolume> {
     const volume = await this.#store.get(ecVolumeKind, name);
-    const known = this.#names.get(name);
     // A read that was under way while the volume was removed may have put it back into memory.
-    if (known !== undefined && known !== volume?.spec.volumeUuid) {
-      this.#volumes.delete(known);
-      this.#names.delete(name);
-    }
+    if (!volume) this.#volumes.removeName(name);
     if (!volume)
       throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
     return this.#note(volume);
@@ -86,8 +108,7 @@ export class Catalogue {
 
   async removeVolume(volume: EcVolume): Promise<void> {
     await this.#store.delete(ecVolumeKind, volume.metadata.name).catch(ignoreNotFound);
-    this.#volumes.delete(volume.spec.volumeUuid);
-    if (this.#names.get(volume.metadata.name) === volume.spec.volumeUuid) this.#names.delete(volume.metadata.name);
+    this.#volumes.remove(volume);
   }
 
   /** The run's current object from the store; undefined if there is none. */
@@ -157,8 +178,7 @@ export class Catalogue {
   }
 
   #note(volume: EcVolume): EcVolume {
-    this.#volumes.set(volume.spec.volumeUuid, volume);
-    this.#names.set(volume.metadata.name, volume.spec.volumeUuid);
+    this.#volumes.put(volume);
     return volume;
   }
 

@@ -30,6 +30,8 @@ export async function commitRun(
     const current = await read(catalogue, runName);
     if (!current) return { result: "refused", reason: "the run was removed" };
     if (alreadyCommitted(current.spec, commit.act)) return { result: "committed", run: current, before: undefined };
+    const held = catalogue.whyHeld(current.spec.volumeUuid, runName);
+    if (held !== undefined) throw heldError(runName, held);
     const reason = refusal(current.spec, commit);
     if (reason) return { result: "refused", reason };
     try {
@@ -86,6 +88,17 @@ export async function fenceRun(
     }
   }
   throw unknownOutcome(runName, undefined);
+}
+
+/** A version made by hand says nothing of what was committed before it: to refuse the commit would be to delete its chunks. */
+function heldError(runName: string, held: string): AppError {
+  return new AppError(
+    "Unavailable",
+    `${runName}: ${held}, by hand; put it back, or accept it, and the act counts or not`,
+    {
+      retryable: true,
+    },
+  );
 }
 
 function unknownOutcome(runName: string, cause: unknown): AppError {

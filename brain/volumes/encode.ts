@@ -13,6 +13,7 @@ import { actColumns, supersededColumns } from "../acts/chunk-columns.ts";
 import { commitRun } from "./commit.ts";
 import { baseOf } from "./commit-rules.ts";
 import { addressesOf, descriptorOf } from "./describe.ts";
+import { requireUnheld } from "./edited-runs.ts";
 import { noteHealth } from "./run-status.ts";
 import type { Services } from "./services.ts";
 import { chunkBytesOf, locationsOf, type Placed, placeAgain } from "./targets.ts";
@@ -49,6 +50,7 @@ export async function grantEncode(
 async function beginEncode(services: Services, volume: EcVolume, run: EcStripe): Promise<{ id: ActId; mover: Mover }> {
   const { inventory, cluster, acts, ownership } = services;
   const clusterUuid = cluster.require();
+  requireUnheld(services, run);
   const epoch = await ownership.epochOf(volume);
   const placed = placeAgain(services, volume, { ...run.spec, name: run.metadata.name }, []);
   const mover = chooseMover(

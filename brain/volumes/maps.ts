@@ -4,6 +4,7 @@ import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
 import { runMapOf } from "@couchestor/common/crd/ec-stripe.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { addressesOf, currentNames, descriptorOf } from "./describe.ts";
+import { requireUnheld } from "./edited-runs.ts";
 import type { Services } from "./services.ts";
 import { runCounts } from "./volume-rules.ts";
 
@@ -36,6 +37,8 @@ export async function volumeMap(
   const found = await Promise.all(entries.map((e) => catalogue.freshRun(e.name)));
   const runs = found.filter((run): run is EcStripe => run?.spec.volumeUuid === volumeUuid);
   requireWhole(volume.metadata.name, runs, first, end);
+  // An older version would be read as if nothing had been written since, and generation 0 as zeros.
+  for (const run of runs) requireUnheld(services, run);
   const maps = runs.map((run) => {
     const map = runMapOf(run.spec);
     return { ...map, shardLocations: currentNames(inventory, map.shardLocations) };

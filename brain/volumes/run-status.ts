@@ -9,6 +9,7 @@ import {
 } from "@couchestor/common/crd/stripe-status.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { ActRecord } from "../acts/act-record.ts";
+import { runJudge } from "./run-judge.ts";
 import { judgeRun, shapeOf } from "./run-shape.ts";
 import type { Services } from "./services.ts";
 
@@ -75,11 +76,12 @@ export async function observeAll(services: Services, budget?: StatusBudget): Pro
     if (activity !== undefined) activities.set(record.order.runName, activity);
   }
   const changed: string[] = [];
+  const judge = runJudge((pool) => services.standings.standing(pool));
   for (const entry of services.catalogue.runs.all()) {
-    const health = judgeRun(entry, (pool) => services.standings.standing(pool));
+    const health = judge(entry);
     if (health.uncertain && entry.state !== "Unwritten") continue;
     const state = stripeStateOf(health.state, activities.get(entry.name));
-    if (state === entry.shown && health.missing.join() === entry.missing.join()) continue;
+    if (state === entry.shown && sameNumbers(health.missing, entry.missing)) continue;
     if (budget !== undefined && !budget.tryTake(1)) break;
     changed.push(entry.name);
   }
@@ -87,4 +89,8 @@ export async function observeAll(services: Services, budget?: StatusBudget): Pro
     await Promise.all(changed.slice(next, next + writesAtOnce).map((name) => noteHealth(services, name)));
   }
   return changed.length;
+}
+
+function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }

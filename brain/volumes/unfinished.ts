@@ -40,7 +40,7 @@ export class UnfinishedVolumes {
   }
 
   #empty(): EcVolume[] {
-    return this.#services.catalogue.volumes().filter((volume) => volume.status?.phase === "Empty");
+    return this.#services.catalogue.volumes().filter(isUnfinished);
   }
 
   #finish(volume: EcVolume): Promise<void> {
@@ -56,4 +56,12 @@ export class UnfinishedVolumes {
     this.#running.set(volumeUuid, work);
     return work;
   }
+}
+
+/**
+ * A volume that somebody has owned was created once: if it is Empty now, somebody edited its status, and runs made anew would read as zeros
+ * where there is data.
+ */
+function isUnfinished({ status }: EcVolume): boolean {
+  return status?.phase === "Empty" && status.ownership.owner.epoch === 0 && (status.highestEpochSeen ?? 0) === 0;
 }

@@ -6,6 +6,7 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import type { RunEntry } from "./run-index.ts";
+import { runJudge } from "./run-judge.ts";
 import { judgeRun } from "./run-shape.ts";
 import type { Services } from "./services.ts";
 import { runCounts } from "./volume-rules.ts";
@@ -17,7 +18,8 @@ export function volumeView(services: Services, volume: EcVolume): VolumeView {
   const status = must(volume.status, "the volume's status");
   const entries = services.catalogue.runs.ofVolume(volume.spec.volumeUuid);
   const counts: Record<RunState, number> = { Unwritten: 0, Healthy: 0, Degraded: 0, Unrecoverable: 0 };
-  for (const entry of entries) counts[liveState(services, entry)]++;
+  const stateOf = liveStates(services);
+  for (const entry of entries) counts[stateOf(entry)]++;
   return {
     name: volume.metadata.name,
     volumeUuid: volume.spec.volumeUuid,
@@ -40,10 +42,13 @@ export function volumeView(services: Services, volume: EcVolume): VolumeView {
   };
 }
 
-/** The run's state now; the stored one while a pool's standing is not known yet. */
-export function liveState(services: Services, entry: RunEntry): RunState {
-  const health = judgeRun(entry, (pool) => services.standings.standing(pool));
-  return health.uncertain && entry.state !== "Unwritten" ? entry.state : health.state;
+/** Runs' states at this moment; the stored one while a pool's standing is not known yet. */
+export function liveStates(services: Services): (entry: RunEntry) => RunState {
+  const judge = runJudge((pool) => services.standings.standing(pool));
+  return (entry) => {
+    const health = judge(entry);
+    return health.uncertain && entry.state !== "Unwritten" ? entry.state : health.state;
+  };
 }
 
 /** The runs of one volume. Throws `NotFound`. */
@@ -80,7 +85,7 @@ function stripeView(services: Services, volume: EcVolume, entry: RunEntry): Stri
     runIndex: Math.floor(entry.firstStripe / volume.spec.stripesPerRun),
     firstStripe: entry.firstStripe,
     stripeCount: entry.stripeCount,
-    state: liveState(services, entry),
+    state: liveStates(services)(entry),
     code: entry.code,
     generation: entry.generation,
     placementVersion: entry.placementVersion,

@@ -167,9 +167,7 @@ describe.skipIf(missing !== undefined)("called by a real API server", () => {
       { timeoutMs: 15_000, everyMs: 30 },
     );
     for (let i = 0; i < 20; i++) await ask();
-    // The listener with the old certificate closes its idle connections; the API server may take one of them at that very moment.
-    expect(failures.slice(1)).toEqual([]);
-    if (failures.length > 0) expect(String(failures[0])).toContain("EOF");
+    expect(failures).toEqual([]);
     expect(requests).toBeGreaterThan(30);
   }, 30_000);
 

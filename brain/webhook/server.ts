@@ -1,10 +1,11 @@
 /**
  * The webhook as a part of a brain, leader or not. With certificates of its own it tells the API server of the new authority first, gives it
  * a moment to hear of it, and only then serves by it; the old one stays in the bundle until it expires. With files (cert-manager's) it takes
- * what is in them whenever they change. Connections under way go on either way.
+ * what is in them whenever they change. New connections get the new certificate at once; those there are go on until their callers leave.
  */
 
-import { type ListenAddress, type Listener, startListener } from "@couchestor/common/http/listener.ts";
+import { startDrainingListener } from "@couchestor/common/http/draining-listener.ts";
+import type { ListenAddress, Listener } from "@couchestor/common/http/listener.ts";
 import type { Logger } from "@couchestor/common/observe/logger.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
@@ -70,7 +71,7 @@ export class WebhookServer implements Part {
     const { clock, facts, onReview, logger } = this.#deps;
     const onError = (err: unknown) => logger.warn({ err }, "an admission review failed");
     const app = webhookApp({ facts, clock, onError, ...(onReview === undefined ? {} : { onReview }) });
-    this.#listener = startListener({
+    this.#listener = await startDrainingListener({
       name: "webhook",
       address: this.#options.address,
       tls: await this.#firstMaterial(),

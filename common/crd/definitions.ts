@@ -130,7 +130,7 @@ export const definitions: readonly KindDefinition[] = [
   {
     kind: ecStripeKind as ResourceKind,
     text: "ECStripe is a run of stripes of one ECVolume with one placement. It is written by the operator only.",
-    specText: "What is committed. Changing it by hand loses data.",
+    specText: "What is committed. A change by hand makes the run unusable until it is put back or accepted.",
     statusText: "What was observed; it decides nothing.",
     columns: [
       column("Volume", "string", ".spec.volumeRef"),

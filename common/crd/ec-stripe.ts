@@ -17,6 +17,7 @@ import {
 } from "../api/primitives.ts";
 import { codeSchema } from "../code/code.ts";
 import { conditionsSchema, type Resource, type ResourceKind } from "./object.ts";
+import { fixed, neverBack } from "./transitions.ts";
 
 export const placementSchema = z.strictObject({
   version: u32Schema.describe("Raised with every new placement of the run."),
@@ -46,56 +47,68 @@ const shardHealthSchema = z.strictObject({
   error: z.string().max(1024).describe("What is wrong with it.").optional(),
 });
 
-export const ecStripeSpecSchema = z.strictObject({
-  volumeRef: nameSchema.describe("Name of the ECVolume."),
-  volumeUuid: uuidSchema.describe("Its volumeUuid, which another volume of that name doesn't have."),
-  journalId: uuidSchema.describe("The volume's journal."),
-  stripeId: countSchema.describe("The first stripe of the run."),
-  policyRef: nameSchema.describe("Name of the ErasureCodingPolicy.").optional(),
-  firstStripe: countSchema.describe("The first stripe of the run, counted from 0."),
-  stripeCount: u32Schema.describe("How many stripes the run has."),
-  lbaRange: z
-    .strictObject({
-      startBytes: countSchema.describe("The first byte of the volume that the run covers."),
-      endBytes: countSchema.describe("The byte behind the last."),
-    })
-    .describe("The part of the volume that the run covers."),
-  /** `store`: commits happen here. `journal`: the live volume's journal commits, this is a summary. Never goes back. */
-  authority: z
-    .enum(["store", "journal"])
-    .describe(
-      "store: commits happen in this object. journal: the live volume's journal commits, and this is a summary. Never goes back.",
+export const ecStripeSpecSchema = z
+  .strictObject({
+    volumeRef: nameSchema.describe("Name of the ECVolume."),
+    volumeUuid: uuidSchema.describe("Its volumeUuid, which another volume of that name doesn't have."),
+    journalId: uuidSchema.describe("The volume's journal."),
+    stripeId: countSchema.describe("The first stripe of the run."),
+    policyRef: nameSchema.describe("Name of the ErasureCodingPolicy.").optional(),
+    firstStripe: countSchema.describe("The first stripe of the run, counted from 0."),
+    stripeCount: u32Schema.describe("How many stripes the run has."),
+    lbaRange: z
+      .strictObject({
+        startBytes: countSchema.describe("The first byte of the volume that the run covers."),
+        endBytes: countSchema.describe("The byte behind the last."),
+      })
+      .describe("The part of the volume that the run covers."),
+    /** `store`: commits happen here. `journal`: the live volume's journal commits, this is a summary. Never goes back. */
+    authority: z
+      .enum(["store", "journal"])
+      .describe(
+        "store: commits happen in this object. journal: the live volume's journal commits, and this is a summary. Never goes back.",
+      ),
+    /** The highest owner epoch that has fenced this run: a commit by an older epoch is refused, and no garbage of older epochs may be removed before. */
+    fencedEpoch: epochSchema.describe("Commits of older epochs are refused."),
+    /** 0: never written, reads as zeros. With `authority: store` all stripes of the run share these three. */
+    generation: generationSchema.describe(
+      "How often the run has been rewritten; 0: never written, reads as zeros. Never goes back.",
     ),
-  /** The highest owner epoch that has fenced this run: a commit by an older epoch is refused, and no garbage of older epochs may be removed before. */
-  fencedEpoch: epochSchema.describe("Commits of older epochs are refused."),
-  /** 0: never written, reads as zeros. With `authority: store` all stripes of the run share these three. */
-  generation: generationSchema.describe(
-    "How often the run has been rewritten; 0: never written, reads as zeros. Never goes back.",
-  ),
-  encodeEpoch: epochSchema.describe("The epoch of the act that encoded this generation."),
-  encodeAct: actNoSchema.describe("The act that encoded this generation."),
-  throughSeq: countSchema.describe("The journal entry through which the content goes."),
-  code: codeSchema.describe("How stripes become shards."),
-  /** All in use, newest last; one for `authority: store`, none before the first write. */
-  placements: z
-    .array(placementSchema)
-    .max(4)
-    .describe("All placements in use, newest last; none before the first write."),
-  exceptions: z
-    .array(shardExceptionSchema)
-    .max(shardExceptionsMax)
-    .describe("Shards of single stripes that are elsewhere than the placement says."),
-  proposedPlacement: z
-    .strictObject({
-      version: u32Schema.describe("The version that it would have."),
-      reason: z.string().describe("Why."),
-      planId: z.string().describe("The plan that it belongs to."),
-    })
-    .describe("A placement that the brain asks the volume's owner for.")
-    .optional(),
-  /** sha256 of the run's content at encoding. Advisory. */
-  checksum: z.string().describe("sha256 of the run's content at encoding. Advisory.").optional(),
-});
+    encodeEpoch: epochSchema.describe("The epoch of the act that encoded this generation."),
+    encodeAct: actNoSchema.describe("The act that encoded this generation."),
+    throughSeq: countSchema.describe("The journal entry through which the content goes."),
+    code: codeSchema.describe("How stripes become shards."),
+    /** All in use, newest last; one for `authority: store`, none before the first write. */
+    placements: z
+      .array(placementSchema)
+      .max(4)
+      .describe("All placements in use, newest last; none before the first write."),
+    exceptions: z
+      .array(shardExceptionSchema)
+      .max(shardExceptionsMax)
+      .describe("Shards of single stripes that are elsewhere than the placement says."),
+    proposedPlacement: z
+      .strictObject({
+        version: u32Schema.describe("The version that it would have."),
+        reason: z.string().describe("Why."),
+        planId: z.string().describe("The plan that it belongs to."),
+      })
+      .describe("A placement that the brain asks the volume's owner for.")
+      .optional(),
+    /** sha256 of the run's content at encoding. Advisory. */
+    checksum: z.string().describe("sha256 of the run's content at encoding. Advisory.").optional(),
+  })
+  .meta({
+    "x-kubernetes-validations": [
+      ...["generation", "fencedEpoch"].map(neverBack),
+      ...["volumeRef", "volumeUuid", "firstStripe", "stripeCount", "lbaRange"].map(fixed),
+      {
+        rule: "oldSelf.authority == 'store' || self.authority == 'journal'",
+        message: "authority: allowed is journal once it is journal",
+        fieldPath: ".authority",
+      },
+    ],
+  });
 export type EcStripeSpec = z.infer<typeof ecStripeSpecSchema>;
 
 export const stripeStates = ["Unwritten", "Writing", "Healthy", "Degraded", "Rebuilding", "Failed"] as const;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { countSchema, epochSchema, nameSchema, u32Schema, uuidSchema } from "../api/primitives.ts";
 import { codeSchema } from "../code/code.ts";
 import { conditionsSchema, type Resource, type ResourceKind } from "./object.ts";
+import { fixed, neverBack } from "./transitions.ts";
 
 export const stripeSizeBytesMin = 4096;
 export const stripeSizeBytesMax = 64 * 1024 * 1024;
@@ -21,38 +22,47 @@ export const placementRuleSchema = z.strictObject({
 });
 export type PlacementRule = z.infer<typeof placementRuleSchema>;
 
-export const ecVolumeSpecSchema = z.strictObject({
-  volumeUuid: uuidSchema.describe("Names the volume in every chunk of it; never changes."),
-  sizeBytes: z.int().min(1).max(volumeSizeBytesMax).describe("Size of the volume in bytes."),
-  blockSizeBytes: z.literal(4096).describe("The unit of reads, writes and checksums."),
-  stripeSizeBytes: z
-    .int()
-    .min(stripeSizeBytesMin)
-    .max(stripeSizeBytesMax)
-    .multipleOf(4096)
-    .describe("Bytes that are encoded together."),
-  stripesPerRun: z.int().min(1).max(stripesPerRunMax).describe("Stripes that one ECStripe object stands for."),
-  policyRef: nameSchema.describe("Name of the ErasureCodingPolicy it was made by.").optional(),
-  code: codeSchema.describe("How stripes become shards."),
-  placement: placementRuleSchema.describe("Where shards may be put."),
-  journal: z
-    .strictObject({
-      replicationFactor: z.int().min(1).max(7).describe("Replicas of the journal; a majority acknowledges a write."),
-      sizeBytes: countSchema.describe("Size of each replica in bytes."),
-    })
-    .describe("The write-ahead log."),
-  lease: z
-    .strictObject({
-      milliseconds: u32Schema.describe("How long an owner may serve reads after a heartbeat that a majority answered."),
-      driftPercent: z.int().min(0).max(100).describe("How far the rates of two clocks may differ."),
-    })
-    .describe("What reads at the owner stand on."),
-  readMode: z
-    .enum(["lease", "majority"])
-    .describe(
-      "lease: reads stand on the lease. majority: each batch of reads is confirmed by a majority, and no clock is trusted.",
-    ),
-});
+export const ecVolumeSpecSchema = z
+  .strictObject({
+    volumeUuid: uuidSchema.describe("Names the volume in every chunk of it; never changes."),
+    sizeBytes: z.int().min(1).max(volumeSizeBytesMax).describe("Size of the volume in bytes."),
+    blockSizeBytes: z.literal(4096).describe("The unit of reads, writes and checksums."),
+    stripeSizeBytes: z
+      .int()
+      .min(stripeSizeBytesMin)
+      .max(stripeSizeBytesMax)
+      .multipleOf(4096)
+      .describe("Bytes that are encoded together."),
+    stripesPerRun: z.int().min(1).max(stripesPerRunMax).describe("Stripes that one ECStripe object stands for."),
+    policyRef: nameSchema.describe("Name of the ErasureCodingPolicy it was made by.").optional(),
+    code: codeSchema.describe("How stripes become shards."),
+    placement: placementRuleSchema.describe("Where shards may be put."),
+    journal: z
+      .strictObject({
+        replicationFactor: z.int().min(1).max(7).describe("Replicas of the journal; a majority acknowledges a write."),
+        sizeBytes: countSchema.describe("Size of each replica in bytes."),
+      })
+      .describe("The write-ahead log."),
+    lease: z
+      .strictObject({
+        milliseconds: u32Schema.describe(
+          "How long an owner may serve reads after a heartbeat that a majority answered.",
+        ),
+        driftPercent: z.int().min(0).max(100).describe("How far the rates of two clocks may differ."),
+      })
+      .describe("What reads at the owner stand on."),
+    readMode: z
+      .enum(["lease", "majority"])
+      .describe(
+        "lease: reads stand on the lease. majority: each batch of reads is confirmed by a majority, and no clock is trusted.",
+      ),
+  })
+  .meta({
+    "x-kubernetes-validations": [
+      ...["volumeUuid", "blockSizeBytes", "stripeSizeBytes", "stripesPerRun", "code"].map(fixed),
+      neverBack("sizeBytes"),
+    ],
+  });
 export type EcVolumeSpec = z.infer<typeof ecVolumeSpecSchema>;
 
 const journalMemberSchema = z.strictObject({

@@ -7,7 +7,7 @@ import { AppError } from "../errors/app-error.ts";
 import { parseOrThrow } from "../errors/from-zod.ts";
 import { errorFromProblem, problemContentType } from "../errors/http.ts";
 import { type CallPolicy, createPolicy, type PolicySettings, policies } from "../resilience/policies.ts";
-import type { TlsMaterial } from "../tls/material.ts";
+import type { PeerTls } from "../tls/peer-credentials.ts";
 import { readBounded } from "./read-bounded.ts";
 
 export const answerBytesMaxDefault = 16 * 1024 * 1024;
@@ -17,8 +17,8 @@ export interface ClientOptions {
   peer: string;
   /** `http://127.0.0.1:4321`, no slash at the end. */
   baseUrl: string;
-  /** Own certificate, if the peer wants one, and the CAs of the peers to trust. */
-  tls?: TlsMaterial | { ca: string[] } | undefined;
+  /** Own certificate, if the peer wants one, and the CAs of the peers to trust. A function is asked for each request. */
+  tls?: PeerTls | (() => PeerTls | undefined) | undefined;
   /** Default: `policies.query` for GET, `policies.order` for the rest. */
   policy?: PolicySettings;
   /** The error that an answer of another program's own form stands for; undefined for what it doesn't know. Our own form needs none. */
@@ -125,9 +125,8 @@ class FetchClient implements HttpClient {
     if (options.bytes !== undefined) init.body = options.bytes as Uint8Array<ArrayBuffer>;
     if (options.signal !== undefined) init.signal = options.signal;
     if (unlimited) init.timeout = false;
-    if (this.#tls !== undefined) {
-      init.tls = { ...this.#tls, rejectUnauthorized: true };
-    }
+    const tls = typeof this.#tls === "function" ? this.#tls() : this.#tls;
+    if (tls !== undefined) init.tls = { ...tls, rejectUnauthorized: true };
     try {
       return await fetch(this.baseUrl + path + queryOf(options.query), init);
     } catch (error) {

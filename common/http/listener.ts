@@ -6,6 +6,7 @@ import { AppError } from "../errors/app-error.ts";
 import { problemResponse } from "../errors/http.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { TlsMaterial } from "../tls/material.ts";
+import { type HttpServer, listenError, serve, urlOf } from "./serve.ts";
 
 export interface ListenAddress {
   hostname: string;
@@ -78,8 +79,6 @@ export function startListener(options: ListenerOptions): Listener {
   return new BunListener(options);
 }
 
-type Server = ReturnType<typeof Bun.serve>;
-
 /** How often a stop looks whether requests are still under way. */
 const stopPollMs = 10;
 
@@ -90,7 +89,7 @@ class BunListener implements Listener {
   readonly url: string;
   readonly #options: ListenerOptions;
   /** The one that accepts is the last; those before it finish what they have with older certificates. */
-  #servers: Server[];
+  #servers: HttpServer[];
   #stopping = false;
 
   constructor(options: ListenerOptions) {
@@ -133,7 +132,7 @@ class BunListener implements Listener {
     await Promise.all(this.#servers.map((server) => server.stop(true)));
   }
 
-  #handle = async (request: Request, server: Server): Promise<Response> => {
+  #handle = async (request: Request, server: HttpServer): Promise<Response> => {
     try {
       const response = await this.#options.handle(request, { withoutIdleTimeout: () => server.timeout(request, 0) });
       if (this.#stopping) response.headers.set("connection", "close");
@@ -145,35 +144,6 @@ class BunListener implements Listener {
   };
 }
 
-function serve(
-  options: ListenerOptions,
-  port: number,
-  tls: TlsMaterial | undefined,
-  handle: (request: Request, server: Server) => Promise<Response>,
-): Server {
-  const { address, bodyBytesMax, idleTimeoutMs = 30_000, name } = options;
-  try {
-    return Bun.serve({
-      hostname: address.hostname,
-      port,
-      // A second server with new certificates takes the port over from the first.
-      reusePort: tls !== undefined,
-      maxRequestBodySize: bodyBytesMax,
-      idleTimeout: Math.min(255, Math.max(1, Math.ceil(idleTimeoutMs / 1000))),
-      development: false,
-      ...(tls === undefined ? {} : { tls: options.anyClient ? { cert: tls.cert, key: tls.key } : mutual(tls) }),
-      fetch: handle,
-      error: (error) => problemResponse(error),
-    });
-  } catch (error) {
-    throw listenError(error, name, address);
-  }
-}
-
-function mutual({ cert, key, ca }: TlsMaterial) {
-  return { cert, key, ca, requestCert: true, rejectUnauthorized: true };
-}
-
 /** With `reusePort` a second daemon on the same port would get half of the first one's connections: find out beforehand. */
 function refuseSharedPort(options: ListenerOptions): void {
   const { hostname, port } = options.address;
@@ -182,25 +152,4 @@ function refuseSharedPort(options: ListenerOptions): void {
   } catch (error) {
     throw listenError(error, options.name, options.address);
   }
-}
-
-function listenError(error: unknown, name: string, address: ListenAddress): AppError {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "unknown";
-  const data = { listener: name, hostname: address.hostname, port: address.port, errno: code };
-  const where = `the ${name} listener can't listen on ${address.hostname}:${address.port}`;
-  if (code === "EADDRINUSE") {
-    return new AppError("Unavailable", `${where}: another process has that port`, {
-      data,
-      cause: error,
-      retryable: false,
-    });
-  }
-  const why = error instanceof Error ? error.message : String(error);
-  return new AppError("InvalidArgument", `${where}: ${why}`, { data, cause: error });
-}
-
-function urlOf(hostname: string, port: number, secure: boolean): string {
-  const reachable = hostname === "0.0.0.0" ? "127.0.0.1" : hostname === "::" ? "::1" : hostname;
-  const host = reachable.includes(":") ? `[${reachable}]` : reachable;
-  return `${secure ? "https" : "http"}://${host}:${port}`;
 }

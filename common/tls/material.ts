@@ -33,8 +33,10 @@ export async function loadTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   return { cert: cert as string, key: key as string, ca: ca as string[] };
 }
 
-async function readPem(file: string, what: string, label: string): Promise<string> {
-  const fix = "make the files with `couchestor cert init --dir DIR`, or give the path of an existing one";
+const ownFix = "make the files with `couchestor cert init --dir DIR`, or give the path of an existing one";
+
+/** The text of a file with a PEM block `label`. Throws `InvalidArgument` naming the file, what is wrong with it and `fix`; never what is in it. */
+export async function readPem(file: string, what: string, label: string, fix = ownFix): Promise<string> {
   const size = await stat(file).catch((error: NodeJS.ErrnoException) => {
     throw invalid(file, `the ${what} ${file} can't be read (${error.code}); ${fix}`, error);
   });
@@ -58,8 +60,12 @@ function invalid(file: string, message: string, cause?: unknown): AppError {
 }
 
 /** A text that changes when any of the files does (size, time or inode): cheap enough to poll. */
-export async function tlsFilesStamp(files: TlsFiles): Promise<string> {
-  const paths = [files.certFile, files.keyFile, ...files.caFiles];
+export function tlsFilesStamp(files: TlsFiles): Promise<string> {
+  return filesStamp([files.certFile, files.keyFile, ...files.caFiles]);
+}
+
+/** The same for any files. */
+export async function filesStamp(paths: readonly string[]): Promise<string> {
   const stamps = await Promise.all(
     paths.map(async (path) => {
       const found = await stat(path).catch(() => undefined);

@@ -40,9 +40,15 @@ export class WatchedTls {
   }
 }
 
+/** Files that may change. */
+export interface Watched {
+  /** Reads them if they did, and says so. Throws what is wrong with them. */
+  look(): Promise<boolean>;
+}
+
 /** Looks at the files until the shutdown. */
 export function watchTls(
-  watched: readonly WatchedTls[],
+  watched: readonly Watched[],
   { clock, log }: { clock: Clock; log: Log },
   shutdown: Pick<ShutdownGroup, "add">,
 ): void {
@@ -54,18 +60,18 @@ export function watchTls(
   });
 }
 
-async function lookAgain(watched: readonly WatchedTls[], clock: Clock, log: Log, signal: AbortSignal): Promise<void> {
+async function lookAgain(watched: readonly Watched[], clock: Clock, log: Log, signal: AbortSignal): Promise<void> {
   let failing = "";
   while (!signal.aborted) {
     await clock.sleep(tlsLookEveryMs, signal).catch(() => undefined);
     if (signal.aborted) return;
     try {
       const changed = await Promise.all(watched.map((one) => one.look()));
-      if (changed.includes(true)) log.info({}, "new certificates are in use");
+      if (changed.includes(true)) log.info({}, "new certificates or tokens are in use");
       failing = "";
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (reason !== failing) log.error({ reason }, "new certificates can't be used; the old ones stay");
+      if (reason !== failing) log.error({ reason }, "new certificates or tokens can't be used; the old ones stay");
       failing = reason;
     }
   }

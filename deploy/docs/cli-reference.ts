@@ -10,7 +10,7 @@ import { commands } from "@couchestor/brain/cli/commands.ts";
 import { commandHelp, overviewHelp } from "@couchestor/brain/cli/help.ts";
 import { otherWords } from "@couchestor/brain/cli/other-words.ts";
 import { brainUsage } from "@couchestor/brain/config.ts";
-import { operatorUsage } from "@couchestor/brain/operator/config.ts";
+import { operatorUsage } from "@couchestor/brain/operator/flags.ts";
 
 export const cliReferencePath = join(import.meta.dir, "../../docs/cli.md");
 

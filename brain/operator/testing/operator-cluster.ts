@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Endpoint, readEndpoint } from "@couchestor/common/runtime/data-dir.ts";
 import { brainLease, brainNamespace, brainServiceAccount } from "../../installation/needs.ts";
-import type { ControlPlane } from "../../testing/control-plane.ts";
+import type { ControlPlane, ControlPlaneOptions } from "../../testing/control-plane.ts";
 import { startControlPlane } from "../../testing/control-plane.ts";
 import { applyObjects, deployedObjects } from "../../testing/installed-plane.ts";
 import type { MayastorSim } from "../../testing/mayastor/at-rest.ts";
@@ -19,10 +19,11 @@ const binary = process.env["COUCHESTOR_BINARY"];
 const program = binary ? [binary] : [process.execPath, join(import.meta.dir, "../../../couchestor.ts")];
 const leasePath = `/apis/coordination.k8s.io/v1/namespaces/${brainNamespace}/leases`;
 
-/** A plane with the definitions, the brain's permissions and a lease that nobody holds. */
-export async function operatorPlane(): Promise<ControlPlane> {
-  const plane = await startControlPlane();
-  const wanted = new Set(["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
+/** A plane with the definitions, the brain's permissions, the slices that lead to the leader, and a lease that nobody holds. */
+export async function operatorPlane(options: Pick<ControlPlaneOptions, "audit"> = {}): Promise<ControlPlane> {
+  const plane = await startControlPlane(options);
+  const access = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+  const wanted = new Set([...access, "Namespace", "EndpointSlice"]);
   const manifests = await deployedObjects("manifests");
   const objects = manifests.filter(({ kind }) => wanted.has(kind) || kind === "ValidatingWebhookConfiguration");
   await applyObjects(plane, [...(await deployedObjects("crds")), ...objects]);
@@ -36,6 +37,12 @@ export async function freeLease(plane: ControlPlane): Promise<void> {
     metadata: { name: brainLease },
     spec: { holderIdentity: "", leaseDurationSeconds: 1 },
   });
+}
+
+/** Takes the lease from a holder that is known to be dead. */
+export async function releaseLease(plane: ControlPlane): Promise<void> {
+  const nobody = { spec: { holderIdentity: "" } };
+  await plane.request("PATCH", `${leasePath}/${brainLease}`, nobody, "application/merge-patch+json");
 }
 
 /** Who holds the lease. */
@@ -87,6 +94,7 @@ export class BrainProcess implements AsyncDisposable {
     const command = [
       // As in a pod, and with nothing of a kubeconfig that this machine may have.
       ...["env", "-u", "KUBECONFIG", `KUBERNETES_SERVICE_HOST=${hostname}`, `KUBERNETES_SERVICE_PORT=${port}`],
+      `BUN_JSC_forceRAMSize=${512 * 1024 * 1024}`,
       ...[...program, "brain", "--store=kubernetes", `--service-account-dir=${credentials}`],
       ...[`--identity=${name}`, `--data-dir=${dataDir}`, "--reconcile-every=1s"],
       ...[`--prometheus-url=${prometheus.url}`, `--mayastor-url=${mayastor.url}`, "--log-level=debug"],
@@ -153,4 +161,53 @@ export class BrainProcess implements AsyncDisposable {
     await this.process.stop(0);
     await rm(this.dataDir, { recursive: true, force: true });
   }
+}
+
+/** An agent as a process, with a pool in a folder; `brain` is where it asks. */
+export class AgentProcess implements AsyncDisposable {
+  readonly name: string;
+  readonly process: RunningProgram;
+  readonly #dir: string;
+
+  private constructor(name: string, dir: string, process: RunningProgram) {
+    this.name = name;
+    this.#dir = dir;
+    this.process = process;
+  }
+
+  static async start(name: string, brain: string): Promise<AgentProcess> {
+    const dir = await mkdtemp(join(tmpdir(), "couchestor-operator-agent-"));
+    const listen = ["--metrics-listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"];
+    const state = [`--data-dir=${join(dir, "state")}`, `--pool=default=${join(dir, "pool")}`];
+    await mkdir(join(dir, "pool"));
+    const command = [...program, "agent", `--node-name=${name}`, `--brain=${brain}`, ...state, ...listen];
+    return new AgentProcess(name, dir, startProgram(name, command, join(dir, "log")));
+  }
+
+  /** Waits until this brain says that it hears of the agent. */
+  async heardBy(brain: BrainProcess, timeoutMs = 10_000): Promise<void> {
+    let last: unknown;
+    const check = async () => {
+      last = await brain.cli("node", "list", "--json");
+      const { nodes = [] } = JSON.parse((last as { stdout: string }).stdout) as { nodes?: Node[] };
+      return nodes.some(({ nodeName, state }) => nodeName === this.name && state === "Online");
+    };
+    await until(`${this.name} is heard`, check, { timeoutMs, everyMs: 200 }).catch((cause: unknown) => {
+      throw new Error(`${this.name}: ${JSON.stringify(last)}\n${this.process.logTail()}`, { cause });
+    });
+  }
+
+  log(): Promise<string> {
+    return Bun.file(join(this.#dir, "log")).text();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process.stop(2_000);
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}
+
+interface Node {
+  nodeName: string;
+  state: string;
 }

@@ -1,0 +1,89 @@
+/**
+ * Runs that somebody changed by hand, told in their status: it is what a brain that starts later holds them by, since it hasn't seen the
+ * version before. A few at a time; one that can't be written is tried again.
+ */
+import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import { readableStatus } from "@couchestor/common/crd/stripe-status.ts";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { isoNow } from "@couchestor/common/runtime/clock.ts";
+import { withConditions } from "../runtime/conditions.ts";
+import { acceptAnnotation, heldBefore, trustedCondition } from "./foreign-edits.ts";
+import type { Services } from "./services.ts";
+
+const writesAtOnce = 16;
+const everyMs = 1_000;
+
+/** Throws `FailedPrecondition` if the run was changed by hand: nothing is to be made of such a version. */
+export function requireUnheld({ catalogue }: Pick<Services, "catalogue">, run: EcStripe): void {
+  const why = catalogue.whyHeld(run.spec.volumeUuid, run.metadata.name);
+  if (why === undefined) return;
+  throw new AppError("FailedPrecondition", `${run.metadata.name} is held: ${advice(run, why)}`, {
+    data: { run: run.metadata.name, why },
+  });
+}
+
+export class EditedRuns {
+  readonly #services: Services;
+  #dueMs = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  /** Tells what is yet to be told. Call it often. */
+  tick(): void {
+    const { catalogue, context } = this.#services;
+    if (catalogue.runs.unsaid.size === 0 || this.#running || context.clock.monotonicMs() < this.#dueMs) return;
+    this.#dueMs = context.clock.monotonicMs() + everyMs;
+    const some = [...catalogue.runs.unsaid].slice(0, writesAtOnce);
+    this.#running = Promise.all(some.map((name) => this.#tell(name)))
+      .then(() => undefined)
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  async settle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #tell(name: string): Promise<void> {
+    const { catalogue, context } = this.#services;
+    try {
+      await catalogue.swapRunStatus(name, (run) => {
+        const why = catalogue.runs.whyHeld(run.spec.volumeUuid, name);
+        if ((why === undefined) === (heldBefore(run.status) === undefined)) return undefined;
+        if (why !== undefined) context.log.error({ run: name, volume: run.spec.volumeRef }, advice(run, why));
+        else context.log.info({ run: name, volume: run.spec.volumeRef }, "an ECStripe counts again as it is");
+        return statusWith(run, why, isoNow(context.clock));
+      });
+    } catch (error) {
+      context.log.warn({ run: name, error: String(error) }, "not told in the ECStripe's status; will try again");
+    }
+  }
+}
+
+function statusWith(run: EcStripe, why: string | undefined, now: string): EcStripeStatus {
+  const old = run.status ?? { state: "Unwritten" as const, missingShards: [], observedEpoch: 0, observedSeq: 0 };
+  const condition =
+    why === undefined
+      ? {
+          status: "True" as const,
+          reason: "PutBackOrAccepted",
+          message: "The spec is what was committed, or was accepted.",
+        }
+      : { status: "False" as const, reason: "ChangedByHand", message: advice(run, why) };
+  return readableStatus(run.spec, {
+    ...old,
+    conditions: withConditions(old.conditions, [{ type: trustedCondition, ...condition }], now),
+  });
+}
+
+function advice({ metadata: { name, generation } }: EcStripe, why: string): string {
+  if (why.includes(acceptAnnotation)) return why;
+  return (
+    `${why}, by hand. Until it is put right the run is neither read nor written, repaired or cleaned up. Put its spec back to what it was; or, if it is to count as it ` +
+    `is: kubectl annotate ecstripe ${name} ${acceptAnnotation}=${generation} --overwrite`
+  );
+}
