@@ -25,7 +25,8 @@ export function release(turn: Turn): Decision | { released: Turn } {
   return call(next, item);
 }
 
-function call(turn: Turn, item: Steering): Decision {
+function call(turn: Turn, { kind, target, detail }: Steering): Decision {
+  const item = { kind, target, detail };
   const step = openStep(turn.status)?.number ?? 0;
   return {
     status: { ...turn.status, message: `takes back ${describe(item)}` },
