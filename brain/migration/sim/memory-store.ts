@@ -20,6 +20,7 @@ type Used = Pick<ResourceStore, "get" | "list" | "create" | "update" | "updateSt
 
 export class MemoryStore implements Used {
   readonly #rows = new Map<string, Row>();
+  readonly #objects = new WeakMap<Row, string>();
   readonly #clock: Clock;
   readonly #prng: Prng;
   #revision = 0;
@@ -39,7 +40,21 @@ export class MemoryStore implements Used {
   /** As `get`, at once. */
   peek<S, T>(kind: ResourceKind<S, T>, name: string): Resource<S, T> | undefined {
     const row = this.#rows.get(`${kind.kind}/${name}`);
-    return row === undefined ? undefined : objectOf(kind, row);
+    return row === undefined ? undefined : this.#read(kind, row);
+  }
+
+  /** Checked once for each version, and never shared. */
+  #read<S, T>(kind: ResourceKind<S, T>, row: Row): Resource<S, T> {
+    let text = this.#objects.get(row);
+    if (text === undefined) {
+      text = JSON.stringify(objectOf(kind, row));
+      this.#objects.set(row, text);
+    }
+    return JSON.parse(text) as Resource<S, T>;
+  }
+
+  has(kind: string, name: string): boolean {
+    return this.#rows.has(`${kind}/${name}`);
   }
 
   list<S, T>(kind: ResourceKind<S, T>, namePrefix = "") {
@@ -47,7 +62,7 @@ export class MemoryStore implements Used {
     const keys = [...this.#rows.keys()].filter((key) => key.startsWith(start)).sort();
     const items = keys.flatMap((key) => {
       const row = this.#rows.get(key);
-      return row === undefined ? [] : [objectOf(kind, row)];
+      return row === undefined ? [] : [this.#read(kind, row)];
     });
     return Promise.resolve({ items, revision: String(this.#revision) });
   }
@@ -91,7 +106,7 @@ export class MemoryStore implements Used {
   }
 
   #apply<S, T>(kind: ResourceKind<S, T>, row: Row, outcome: Outcome): Resource<S, T> {
-    if (outcome.action === "none") return objectOf(kind, row);
+    if (outcome.action === "none") return this.#read(kind, row);
     const changed = { ...row, ...outcome.texts };
     if (outcome.action === "remove") {
       this.#rows.delete(`${kind.kind}/${row.name}`);

@@ -8,6 +8,7 @@ import type { MayastorVolume } from "../../mayastor/model.ts";
 import type { WriteOutcome } from "../../mayastor/outcome.ts";
 import type { MigrationDeps } from "../ports.ts";
 import { type MoverRules, soundRules } from "../rules.ts";
+import type { VictimQuestion } from "../victims.ts";
 import type { Flavour } from "./scenario.ts";
 
 export interface Mutation {
@@ -25,10 +26,10 @@ export const mutations: readonly Mutation[] = [
     flavour: "late",
     rules: { settled: (settle, of, settings) => of === "shape" || soundRules.settled(settle, of, settings) },
   },
-  { what: "waits for no reads to be equal", flavour: "late", rules: { settled: () => true } },
+  { what: "waits for no reads to be equal", flavour: "calledOff", rules: { settled: () => true } },
   {
     what: "takes three seconds for settled",
-    flavour: "late",
+    flavour: "calledOff",
     rules: {
       settled: (settle, of, settings) =>
         soundRules.settled(settle, of, { ...settings, settleMs: 3_000, settleReadsMin: 1 }),
@@ -37,7 +38,7 @@ export const mutations: readonly Mutation[] = [
   {
     what: "lowers the count before the new replica is complete",
     flavour: "quiet",
-    rules: { unsoundness: () => undefined, whyNotLower: () => undefined },
+    rules: { unsoundness: () => undefined, whyNotLower: () => undefined, victims: onCordonedNodes },
   },
   { what: "takes after minus before for the new replica, wherever it is", flavour: "spare", deps: seeingWanted },
   { what: "sets no cordon at all", flavour: "quiet", rules: { steering: () => [] } },
@@ -47,8 +48,7 @@ export const mutations: readonly Mutation[] = [
     flavour: "quiet",
     rules: {
       steering: (items) => items.filter(({ kind }) => kind !== "NodeCordon"),
-      victims: ({ volume, cordonedNodes }) =>
-        volume.replicas.filter(({ node }) => cordonedNodes.has(node ?? "")).map(({ uuid }) => uuid),
+      victims: onCordonedNodes,
     },
   },
   {
@@ -86,11 +86,16 @@ export const mutations: readonly Mutation[] = [
     rules: { whyNotLower: () => undefined },
   },
   {
-    what: "trusts the cache that all is well when it lowers the count",
-    flavour: "spare",
+    what: "takes whatever is listed for complete",
+    flavour: "quiet",
     deps: (deps) => onVolume(deps, (volume) => seeingWell(volume)),
   },
 ];
+
+/** The cordon alone is thought to decide who goes. */
+function onCordonedNodes({ volume, cordonedNodes }: VictimQuestion): string[] {
+  return volume.replicas.filter(({ node }) => cordonedNodes.has(node ?? "")).map(({ uuid }) => uuid);
+}
 
 /** What it writes is kept in the process alone, until the end. */
 function skippingJournal(deps: MigrationDeps): MigrationDeps {

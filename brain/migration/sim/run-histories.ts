@@ -58,11 +58,7 @@ async function random(tally: Tally): Promise<void> {
 async function systematic(tally: Tally): Promise<void> {
   for (const [name, scenario] of Object.entries(moves)) {
     const plain = await runCase(scenario, {}, drive);
-    const all: Iterable<Case>[] = [
-      kills(plain.effects),
-      callFaults(plain.writes),
-      faultsAndKills(plain.writes, plain.effects),
-    ];
+    const all: Iterable<Case>[] = [kills(plain.effects), callFaults(plain.writes), faultsAndKills(plain)];
     say(`${name}: ${plain.writes} changing calls, ${plain.effects} effects`);
     for (const cases of all) {
       for (const each of cases) tally.add(await runCase(scenario, each, drive), `${name}, ${caseName(each)}`);

@@ -68,7 +68,7 @@ export function drawScenario(seed: number, wanted?: Flavour): Scenario {
 function drawCalm(prng: Prng, flavour: Flavour): Scenario {
   const chance = (percent: number): boolean => prng.below(100) < percent;
   const minor = chance(70) ? 10 + prng.below(3) : 9;
-  const replicas = 1 + prng.below(3);
+  const replicas = flavour === "sickCode" ? 2 + prng.below(2) : 1 + prng.below(3);
   const split = minor === 9 || chance(30);
   const volumes = Array.from({ length: 1 + prng.below(3) }, (_, i) => ({
     replicas: i === 0 ? replicas : 1 + prng.below(replicas),
@@ -103,9 +103,9 @@ function drawCalm(prng: Prng, flavour: Flavour): Scenario {
 
 /** What goes wrong in it. */
 function pressure(prng: Prng, flavour: Flavour, volumes: number): Partial<Scenario> {
-  const events = (names: readonly string[], count: number): Scenario["events"] =>
+  const events = (names: readonly string[], count: number, fromMs = 0, toMs = eventsUntilMs): Scenario["events"] =>
     Array.from({ length: count }, () => ({
-      atMs: prng.below(eventsUntilMs),
+      atMs: fromMs + prng.below(toMs - fromMs),
       trouble: names[prng.below(names.length)] ?? "killBrain",
       volume: prng.below(volumes),
     }));
@@ -129,7 +129,7 @@ function pressure(prng: Prng, flavour: Flavour, volumes: number): Partial<Scenar
         settings: { faultedChildWaitMs: 20_000 },
       };
     case "sickCode":
-      return { erasureCoded: true, events: events(["ecSick"], 1) };
+      return { erasureCoded: true, events: events(["ecSick"], 1, 60_000, 240_000) };
     case "any":
       return {
         callFaults: { percent: [0, 0, 3, 10, 30][prng.below(5)] ?? 0, callOffPercent: prng.below(5) },
@@ -163,7 +163,9 @@ export function stage(world: World, scenario: Scenario): void {
   scenario.volumes.forEach((plan, i) => {
     const volume = volumes[i];
     if (volume === undefined) return;
+    world.toCome += 1;
     world.clock.after(plan.startMs, () => {
+      world.toCome -= 1;
       world.plane.catchUp();
       if (!cluster.volumes.has(volume.uuid)) return;
       void world.migrate(`move-${i + 1}`, specOf(world, plan, volume, scenario.erasureCoded));

@@ -61,19 +61,32 @@ export const moves: Readonly<Record<string, Scenario>> = {
   },
 };
 
+export interface CaseResult extends HistoryResult {
+  /** Of the first brain. */
+  effects: number;
+  /** Which effect of it each changing call was, the first first. */
+  effectOfWrite: readonly number[];
+}
+
 /** A move with what is done to it, and how many effects and changing calls its brains made. */
 export async function runCase(
   scenario: Scenario,
   { killAt, faultAt }: Case,
   makeDriver: (deps: MigrationDeps) => Driver,
-): Promise<HistoryResult & { effects: number }> {
+): Promise<CaseResult> {
   const seed = 7;
   const world = new World({ seed, settings: scenario.settings, makeDriver });
   stage(world, scenario);
   if (faultAt !== undefined) world.faultAt.set(faultAt.write, faultAt.fault);
   const brain = world.startBrain(killAt);
+  const effectOfWrite: number[] = [];
+  const { onCall } = world.plane;
+  world.plane.onCall = (call) => {
+    if (!call.isRead) effectOfWrite.push(brain.effects);
+    onCall?.(call);
+  };
   const result = await finish(world, seed);
-  return { ...result, effects: brain.effects };
+  return { ...result, effects: brain.effects, effectOfWrite };
 }
 
 /** Every kill: before and after each of so many effects. */
@@ -89,10 +102,18 @@ export function* callFaults(writes: number): Generator<Case> {
   for (let write = 1; write <= writes; write++) for (const fault of everyFault) yield { faultAt: { write, fault } };
 }
 
-/** Both: every fault of each call, with every kill. Many. */
-export function* faultsAndKills(writes: number, effects: number): Generator<Case> {
+/** Kills that come while a fault is being coped with. */
+const effectsAfterFault = 10;
+
+/** Both: every fault of each call, with every kill from that call on until it has been coped with. Many. */
+export function* faultsAndKills({ writes, effectOfWrite }: CaseResult): Generator<Case> {
   for (const { faultAt } of callFaults(writes)) {
-    for (const { killAt } of kills(effects)) if (faultAt && killAt) yield { faultAt, killAt };
+    const from = effectOfWrite[(faultAt?.write ?? 1) - 1];
+    if (faultAt === undefined || from === undefined) continue;
+    for (let effect = from; effect <= from + effectsAfterFault; effect++) {
+      yield { faultAt, killAt: { effect, after: false } };
+      yield { faultAt, killAt: { effect, after: true } };
+    }
   }
 }
 

@@ -99,7 +99,9 @@ export class Watch {
     const owned = [...volume.replicas.values()].filter((replica) => replica.owned && !replica.condemned);
     const problems: string[] = [];
     const copies = cluster.copies(volume.uuid);
-    if (copies < needed) problems.push(`${copies} copies are left of ${needed}`);
+    // Erasure coding that fell ill after the old replicas had gone is a fault that no migration can mend; `ZeroLoss` sees one that was ill before.
+    const isIll = owned.some(({ pool }) => cluster.pool(pool).erasureCoded?.healthy === false);
+    if (copies < needed && !isIll) problems.push(`${copies} copies are left of ${needed}`);
     const wanted = this.#countAfter(spec);
     if (volume.numReplicas !== wanted) problems.push(`it has ${volume.numReplicas} replicas instead of ${wanted}`);
     if (!spec.preservationMode) {

@@ -35,6 +35,8 @@ export class World {
   readonly zeroLoss: ZeroLoss;
   readonly watch: Watch;
   readonly names: string[] = [];
+  /** Migrations that have yet to begin. */
+  toCome = 0;
   callFaults: CallFaultPlan = { percent: 0, callOffPercent: 0 };
   rivalPercent = 0;
   /** Of the brains to come, the next first. */
@@ -94,7 +96,7 @@ export class World {
   }
 
   hasEnded(name: string): boolean {
-    return this.#ended.has(name) || this.migration(name) === undefined;
+    return this.#ended.has(name) || !this.store.has("Migration", name);
   }
 
   /** Puts a Migration into the store, and its volume under watch. */
@@ -156,7 +158,7 @@ export class World {
     while (this.clock.monotonicMs() < untilMs) {
       await this.clock.pass(2_000);
       this.plane.catchUp();
-      if (this.names.length > 0 && this.names.every((name) => this.hasEnded(name))) break;
+      if (this.toCome === 0 && this.names.every((name) => this.hasEnded(name))) break;
     }
   }
 

@@ -70,11 +70,11 @@ export function poolAnswer(pool: SimPool, newer: boolean) {
   const disks = [`aio:///dev/disk-${id}`];
   const bits = pool.cordoned ? { replicas: true } : pool.cordon;
   const isCordoned = newer && bits !== undefined && Object.values(bits).some(Boolean);
-  const cordon = isCordoned ? { cordon_drain: { cordon: bits } } : {};
+  const cordon = isCordoned ? { cordon_drain: { cordon: { ...bits } } } : {};
   const state = { id, node, disks, status, capacity, used, committed, ...(newer ? { encrypted: false } : {}) };
   return {
     id,
-    spec: { id, node, disks, labels, status: "Created", ...cordon },
+    spec: { id, node, disks, labels: { ...labels }, status: "Created", ...cordon },
     ...(status === "absent" ? {} : { state }),
   };
 }

@@ -80,8 +80,7 @@ export class MayastorControlPlane {
         : new AppError("Timeout", `Mayastor: no answer within ${clientTimeoutMs} ms`);
     }
     const { status, body, html } = reached;
-    // As over a wire: nobody shares objects with the server.
-    return { status, body: html ?? (body === undefined ? undefined : structuredClone(body)) };
+    return { status, body: html ?? body };
   }
 
   /** As `request`, with a lost connection as a value. */

@@ -170,8 +170,8 @@ function dropLabel(cluster: MayastorCluster, pool: TruthPool, key: string): Answ
 function description(cluster: MayastorCluster): unknown {
   described ??= mayastorDescription();
   const { paths } = described as { paths: Record<string, unknown> };
-  const served = Object.fromEntries(
-    Object.entries(paths).filter(([path]) => atLeast(cluster.settings, 10) || path !== "/pools/{pool_id}/cordon"),
+  const served = Object.keys(paths).filter(
+    (path) => atLeast(cluster.settings, 10) || path !== "/pools/{pool_id}/cordon",
   );
-  return { paths: served };
+  return { paths: Object.fromEntries(served.map((path) => [path, {}])) };
 }
