@@ -105,6 +105,10 @@ export const troubles: Readonly<Record<string, Trouble>> = {
   deleteMigration: (world) => void world.store.delete(migrationKind, pick(world, world.names)).catch(() => undefined),
   killBrain: (world) => world.brains.at(-1)?.kill(),
   changeLeader: (world) => world.changeLeader(),
+  upgrade: ({ cluster }) => {
+    const { minor, patch } = cluster.settings.version;
+    cluster.settings.version = { minor: Math.min(12, minor + 1), patch };
+  },
   jumpWall: (world) => world.clock.jumpWall(world.prng.below(7_200_000) - 3_600_000),
   ecSick: (world) => {
     for (const pool of world.cluster.pools.values()) {

@@ -2,17 +2,17 @@
 import { Migrations } from "../migrations.ts";
 import type { MigrationDeps } from "../ports.ts";
 import { soundRules } from "../rules.ts";
-import { migrationSettings } from "../settings.ts";
+import type { MigrationSettings } from "../settings.ts";
 import type { Mutation } from "./mutations.ts";
-import type { Driver } from "./sim-brain.ts";
+import type { Driver, MakeDriver } from "./sim-brain.ts";
 
 /** As it ships. */
-export function drive(deps: MigrationDeps): Driver {
-  return new Migrations(deps);
+export function drive(deps: MigrationDeps, settings: MigrationSettings): Driver {
+  return new Migrations(deps, settings);
 }
 
 /** With something wrong. */
-export function driveWrongly(mutation: Mutation): (deps: MigrationDeps) => Driver {
-  return (deps) =>
-    new Migrations(mutation.deps?.(deps) ?? deps, migrationSettings, { ...soundRules, ...mutation.rules });
+export function driveWrongly(mutation: Mutation): MakeDriver {
+  return (deps, settings) =>
+    new Migrations(mutation.deps?.(deps) ?? deps, settings, { ...soundRules, ...mutation.rules });
 }

@@ -1,9 +1,9 @@
 /** One history, from its seed to its verdict. */
 import type { MigrationOutcome } from "@couchestor/common/crd/migration.ts";
-import type { MigrationDeps } from "../ports.ts";
 import { calmDown, disturb } from "./disturb.ts";
-import { drawScenario, type Flavour, type Scenario, stage } from "./scenario.ts";
-import type { Driver } from "./sim-brain.ts";
+import { drawScenario, type Flavour, type Scenario } from "./scenario.ts";
+import type { MakeDriver } from "./sim-brain.ts";
+import { stage } from "./staging.ts";
 import { World } from "./world.ts";
 
 export interface HistoryResult {
@@ -29,7 +29,7 @@ const quietMs = 180_000;
 
 export interface HistoryOptions {
   seed: number;
-  makeDriver: (deps: MigrationDeps) => Driver;
+  makeDriver: MakeDriver;
   /** Of this flavour; of the one that the seed draws if undefined. */
   flavour?: Flavour | undefined;
   trace?: ((line: string) => void) | undefined;
@@ -38,7 +38,7 @@ export interface HistoryOptions {
 /** Runs the history of a seed; the same seed gives the same one. */
 export async function runHistory({ seed, makeDriver, flavour, trace }: HistoryOptions): Promise<HistoryResult> {
   const scenario = drawScenario(seed, flavour);
-  const world = new World({ seed, settings: scenario.settings, makeDriver, trace });
+  const world = new World({ seed, settings: scenario.settings, allow: scenario.allow, makeDriver, trace });
   stage(world, scenario);
   const volumes = [...world.cluster.volumes.values()];
   for (const { atMs, trouble, volume } of scenario.events)

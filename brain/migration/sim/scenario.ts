@@ -1,16 +1,24 @@
 /** The beginning of a history, drawn by its seed: which Mayastor, which pools and volumes, what is to be moved, what goes wrong. */
-import type { MigrationSpec } from "@couchestor/common/crd/migration.ts";
 import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
 import type { CallFault } from "../../testing/mayastor/call-faults.ts";
-import { publish } from "../../testing/mayastor/environment.ts";
 import { type MayastorSettings, mayastorSettings } from "../../testing/mayastor/settings.ts";
-import type { TruthVolume } from "../../testing/mayastor/truth.ts";
-import { ecVolumeLabel } from "../ports.ts";
+import type { MigrationAllowances } from "../settings.ts";
 import { troubles } from "./disturb.ts";
-import type { World } from "./world.ts";
 
 /** What a history is about. `any`: all sorts of things; the others press on one thing, again and again. */
-export const flavours = ["any", "quiet", "late", "lost", "calledOff", "rival", "kills", "spare", "sickCode"] as const;
+export const flavours = [
+  "any",
+  "quiet",
+  "late",
+  "lost",
+  "calledOff",
+  "rival",
+  "kills",
+  "spare",
+  "sickCode",
+  "labels",
+  "shrink",
+] as const;
 export type Flavour = (typeof flavours)[number];
 
 export interface Scenario {
@@ -28,7 +36,12 @@ export interface Scenario {
   /** Of a hundred cordons of pools that we set, how many a person sets a moment before. */
   rivalPercent: number;
   erasureCoded: boolean;
+  /** What an administrator has allowed. */
+  allow: Partial<MigrationAllowances>;
 }
+
+/** What makes a volume one that is not simply moved. */
+export const oddities = ["unpublished", "snapshot", "affinityGroup", "noSelfHeal", "pinned"] as const;
 
 export interface CallFaultPlan {
   /** Of a hundred calls that change something; a quarter of that for reads. */
@@ -48,6 +61,9 @@ export interface VolumePlan {
   publishOnReplica: boolean;
   preservationMode: boolean;
   startMs: number;
+  /** From cold to hot; off an erasure-coded pool to as many replicas as `replicas` says. */
+  promotes: boolean;
+  odd?: (typeof oddities)[number] | undefined;
 }
 
 const gib = 1024 ** 3;
@@ -68,16 +84,18 @@ export function drawScenario(seed: number, wanted?: Flavour): Scenario {
 function drawCalm(prng: Prng, flavour: Flavour): Scenario {
   const chance = (percent: number): boolean => prng.below(100) < percent;
   const minor = chance(70) ? 10 + prng.below(3) : 9;
-  const replicas = flavour === "sickCode" ? 2 + prng.below(2) : 1 + prng.below(3);
+  const replicas = flavour === "shrink" ? 3 : flavour === "sickCode" ? 2 + prng.below(2) : 1 + prng.below(3);
   const split = minor === 9 || chance(30);
   const volumes = Array.from({ length: 1 + prng.below(3) }, (_, i) => ({
-    replicas: i === 0 ? replicas : 1 + prng.below(replicas),
+    replicas: i === 0 || flavour === "shrink" ? replicas : 1 + prng.below(replicas),
     sizeBytes: (1 + prng.below(32)) * gib,
     thin: chance(80),
-    wantsTier: chance(70),
+    wantsTier: chance(70) || flavour === "labels",
     publishOnReplica: chance(80),
-    preservationMode: chance(8),
+    preservationMode: chance(8) && flavour !== "shrink",
     startMs: prng.below(120_000),
+    promotes: chance(20),
+    odd: flavour === "any" && chance(8) ? oddities[prng.below(oddities.length)] : undefined,
   }));
   const largestMs = flavour === "quiet" ? 200_000 : 5_000 + prng.below(chance(30) ? 600_000 : 90_000);
   return {
@@ -97,7 +115,8 @@ function drawCalm(prng: Prng, flavour: Flavour): Scenario {
     events: [],
     killsAfterEffects: [],
     rivalPercent: 0,
-    erasureCoded: chance(15),
+    erasureCoded: chance(15) && flavour !== "shrink",
+    allow: flavour === "any" ? { snapshots: chance(20), ambiguousPlacement: chance(20) } : {},
   };
 }
 
@@ -130,6 +149,21 @@ function pressure(prng: Prng, flavour: Flavour, volumes: number): Partial<Scenar
       };
     case "sickCode":
       return { erasureCoded: true, events: events(["ecSick"], 1, 60_000, 240_000) };
+    case "labels":
+      return {
+        settings: { version: { minor: 8, patch: 0 } },
+        allow: { labelSteering: true },
+        callFaults: { percent: 15, callOffPercent: 5 },
+        killsAfterEffects: [1 + prng.below(40)],
+      };
+    case "shrink":
+      return {
+        settings: { version: { minor: 10, patch: 0 } },
+        allow: { shrinkThenGrow: true },
+        callFaults: { percent: 15, callOffPercent: 5 },
+        killsAfterEffects: [1 + prng.below(40)],
+        nodes: Array.from({ length: 3 }, () => ({ hot: true, cold: true })),
+      };
     case "any":
       return {
         callFaults: { percent: [0, 0, 3, 10, 30][prng.below(5)] ?? 0, callOffPercent: prng.below(5) },
@@ -148,96 +182,4 @@ function mixedNodes(prng: Prng, replicas: number): Scenario["nodes"] {
 function splitNodes(prng: Prng, replicas: number): Scenario["nodes"] {
   const hot = replicas + prng.below(3);
   return Array.from({ length: hot + replicas + prng.below(2) }, (_, i) => ({ hot: i < hot, cold: i >= hot }));
-}
-
-/** Builds it, and lets the migrations begin at their times. */
-export function stage(world: World, scenario: Scenario): void {
-  const { cluster, prng } = world;
-  scenario.nodes.forEach(({ hot, cold }, i) => {
-    const more = () => ({ capacityBytes: 1024 * gib, otherBytes: prng.below(200) * gib });
-    if (hot) cluster.addPool(`hot-${i + 1}`, `node-${i + 1}`, { tier: "hot" }, more());
-    if (cold) addCold(world, i + 1, scenario.erasureCoded, more());
-  });
-  if (prng.below(3) === 0) cluster.addPool("plain-1", "node-1", {});
-  const volumes = scenario.volumes.map((plan) => addVolume(world, plan));
-  scenario.volumes.forEach((plan, i) => {
-    const volume = volumes[i];
-    if (volume === undefined) return;
-    world.toCome += 1;
-    world.clock.after(plan.startMs, () => {
-      world.toCome -= 1;
-      world.plane.catchUp();
-      if (!cluster.volumes.has(volume.uuid)) return;
-      void world.migrate(`move-${i + 1}`, specOf(world, plan, volume, scenario.erasureCoded));
-    });
-  });
-  world.callFaults = scenario.callFaults;
-  world.rivalPercent = scenario.rivalPercent;
-  world.storeFaultPermille = scenario.storeFaultPermille;
-}
-
-function addCold(world: World, n: number, erasureCoded: boolean, more: object): void {
-  const labels: Record<string, string> = { tier: "cold" };
-  if (erasureCoded) labels[ecVolumeLabel] = `ec-${n}`;
-  const code = erasureCoded ? { erasureCoded: { lossesMax: 2, healthy: true } } : {};
-  world.cluster.addPool(`cold-${n}`, `node-${n}`, labels, { ...more, ...code });
-}
-
-function addVolume(world: World, plan: VolumePlan): TruthVolume {
-  const { cluster, prng } = world;
-  const pools = shuffled(
-    prng,
-    [...cluster.pools.keys()].filter((name) => name.startsWith("hot-")),
-  );
-  const used = pools.slice(0, plan.replicas);
-  const volume = cluster.addVolume(prng.uuid(), used, {
-    sizeBytes: plan.sizeBytes,
-    thin: plan.thin,
-    poolInclusion: {
-      "openebs.io/created-by": "operator-diskpool",
-      ...(plan.wantsTier ? { tier: "" } : {}),
-    },
-  });
-  const nodes = plan.publishOnReplica ? used.map((pool) => cluster.pool(pool).node) : [...cluster.nodes.keys()];
-  publish(cluster, volume, nodes[prng.below(nodes.length)] ?? "node-1");
-  return volume;
-}
-
-function specOf(world: World, plan: VolumePlan, volume: TruthVolume, erasureCoded: boolean): MigrationSpec {
-  const { cluster, prng } = world;
-  const owned = [...volume.replicas.values()].filter((replica) => replica.owned);
-  const toPools = shuffled(
-    prng,
-    [...cluster.pools.keys()].filter((name) => name.startsWith("cold-")),
-  );
-  const count = volume.numReplicas;
-  const toOne = erasureCoded && !plan.preservationMode;
-  return {
-    volumeName: `pvc-${volume.uuid}`,
-    volumeUuid: volume.uuid,
-    mover: "Mayastor",
-    fromTier: "hot",
-    toTier: "cold",
-    originalReplicaCount: count,
-    finalReplicaCount: toOne ? 1 : count,
-    replicas: owned.map(({ uuid, pool }) => ({
-      replicaUuid: uuid,
-      fromPool: pool,
-      fromNode: cluster.pool(pool).node,
-      toPools,
-    })),
-    ...(toOne ? { ecPolicyRef: "cold-ec" } : {}),
-    sizeBytes: volume.sizeBytes,
-    reason: "a history",
-    timeout: "30m",
-    preservationMode: plan.preservationMode,
-    abort: false,
-  };
-}
-
-function shuffled<T>(prng: Prng, items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, key: prng.u32() }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ item }) => item);
 }

@@ -9,12 +9,16 @@ import { MayastorClient } from "../../mayastor/client.ts";
 import type { MayastorAnswer, MayastorRequest, MayastorTransport } from "../../mayastor/transport.ts";
 import { silentLog } from "../../ports.ts";
 import type { EcStanding, MigrationDeps, MigrationNews } from "../ports.ts";
+import type { MigrationSettings } from "../settings.ts";
 import type { MemoryStore } from "./memory-store.ts";
 
 /** What drives Migrations, as far as a history needs it. */
 export interface Driver {
   reconcile(name: string): Promise<{ requeueAfterMs?: number } | undefined>;
 }
+
+/** Starts one. */
+export type MakeDriver = (deps: MigrationDeps, settings: MigrationSettings) => Driver;
 
 export interface KillPoint {
   /** The process's how-manieth effect: a call or a write that changes something. */
@@ -29,7 +33,8 @@ export interface BrainOptions {
   transport: MayastorTransport;
   store: MemoryStore;
   ecHealth: (volumeName: string) => EcStanding | undefined;
-  makeDriver: (deps: MigrationDeps) => Driver;
+  makeDriver: MakeDriver;
+  settings: MigrationSettings;
   killAt?: KillPoint | undefined;
   /** Of a thousand accesses to the store, how many fail; half of those writes are done all the same. */
   storeFaultPermille?: number;
@@ -56,7 +61,7 @@ export class SimBrain {
   constructor(options: BrainOptions) {
     this.#options = options;
     this.#prng = seededPrng(options.seed);
-    this.#driver = options.makeDriver(this.#deps());
+    this.#driver = options.makeDriver(this.#deps(), options.settings);
   }
 
   get alive(): boolean {

@@ -3,10 +3,10 @@
  * way there is; and both together.
  */
 import { type CallFault, everyFault } from "../../testing/mayastor/call-faults.ts";
-import type { MigrationDeps } from "../ports.ts";
 import { finish, type HistoryResult } from "./history.ts";
-import { type Scenario, stage } from "./scenario.ts";
-import type { Driver, KillPoint } from "./sim-brain.ts";
+import type { Scenario } from "./scenario.ts";
+import type { KillPoint, MakeDriver } from "./sim-brain.ts";
+import { stage } from "./staging.ts";
 import { World } from "./world.ts";
 
 /** What is done to one history. */
@@ -23,6 +23,7 @@ const volume = {
   publishOnReplica: true,
   preservationMode: false,
   startMs: 0,
+  promotes: false,
 };
 const still = {
   quiet: true,
@@ -32,6 +33,7 @@ const still = {
   killsAfterEffects: [],
   rivalPercent: 0,
   erasureCoded: false,
+  allow: {},
 };
 const settings = { rebuildBytesPerSecond: 100e6, cachePeriodMs: 30_000 };
 const both = { hot: true, cold: true };
@@ -72,10 +74,10 @@ export interface CaseResult extends HistoryResult {
 export async function runCase(
   scenario: Scenario,
   { killAt, faultAt }: Case,
-  makeDriver: (deps: MigrationDeps) => Driver,
+  makeDriver: MakeDriver,
 ): Promise<CaseResult> {
   const seed = 7;
-  const world = new World({ seed, settings: scenario.settings, makeDriver });
+  const world = new World({ seed, settings: scenario.settings, allow: scenario.allow, makeDriver });
   stage(world, scenario);
   if (faultAt !== undefined) world.faultAt.set(faultAt.write, faultAt.fault);
   const brain = world.startBrain(killAt);

@@ -9,17 +9,19 @@ import { MayastorControlPlane, type SeenCall } from "../../testing/mayastor/cont
 import type { MayastorSettings } from "../../testing/mayastor/settings.ts";
 import { VirtualClock } from "../../testing/mayastor/virtual-clock.ts";
 import { ZeroLoss } from "../../testing/mayastor/zero-loss.ts";
-import { type EcStanding, ecVolumeLabel, type MigrationDeps, migrationFinalizer } from "../ports.ts";
+import { type EcStanding, ecVolumeLabel, migrationFinalizer } from "../ports.ts";
+import { type MigrationAllowances, migrationSettings, noAllowances } from "../settings.ts";
 import { callOff, rivalCordon } from "./disturb.ts";
 import { MemoryStore } from "./memory-store.ts";
 import type { CallFaultPlan } from "./scenario.ts";
-import { type Driver, type KillPoint, SimBrain } from "./sim-brain.ts";
+import { type KillPoint, type MakeDriver, SimBrain } from "./sim-brain.ts";
 import { Watch } from "./watch.ts";
 
 export interface WorldOptions {
   seed: number;
   settings: Partial<MayastorSettings>;
-  makeDriver: (deps: MigrationDeps) => Driver;
+  allow?: Partial<MigrationAllowances>;
+  makeDriver: MakeDriver;
   /** Told of all that happens, line by line. */
   trace?: ((line: string) => void) | undefined;
 }
@@ -128,6 +130,7 @@ export class World {
       store: this.store,
       ecHealth: (volumeName) => this.#ecHealth(volumeName),
       makeDriver: this.#options.makeDriver,
+      settings: { ...migrationSettings, allow: { ...noAllowances, ...this.#options.allow } },
       killAt,
       storeFaultPermille: this.storeFaultPermille,
       wallSkewMs: this.brains.length === 0 ? 0 : this.prng.below(120_000) - 60_000,
