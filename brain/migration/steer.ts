@@ -114,7 +114,8 @@ export function removalPlan(
 export function beginPlacement(turn: Turn, count: number, restore = false): Decision {
   const kinds = migrationMover(turn).locks("placement");
   const locked = lockedBy(turn, kinds);
-  if (locked !== undefined) return { ...waitFor(turn, locked), wants: kinds };
+  // Whoever has it wakes the next; this is for when nobody does.
+  if (locked !== undefined) return { ...waitFor(turn, locked, turn.settings.pollMs * 3), wants: kinds };
   if (!restore) {
     const plan = placementPlan(turn, newLabel(turn));
     if ("refused" in plan) return waitFor(turn, plan.message);
@@ -129,7 +130,8 @@ export function beginPlacement(turn: Turn, count: number, restore = false): Deci
 export function beginRemoval(turn: Turn, removal: Removal): Decision {
   const kinds = migrationMover(turn).locks("removal");
   const locked = lockedBy(turn, kinds);
-  if (locked !== undefined) return { ...waitFor(turn, locked), wants: kinds };
+  // Whoever has it wakes the next; this is for when nobody does.
+  if (locked !== undefined) return { ...waitFor(turn, locked, turn.settings.pollMs * 3), wants: kinds };
   const { victim, count, shrinks } = removal;
   const intent = {
     count: String(count),
