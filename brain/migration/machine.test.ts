@@ -254,6 +254,14 @@ describe("taking back", () => {
   });
 });
 
+test("a volume that is being deleted is left alone at once, whatever was under way", () => {
+  const deleting = volume([a, n], { specStatus: "Deleting" });
+  const end = run({ ...started, expectedReplicaCount: 2 }, deleting);
+  expect(end.status.outcome).toMatchObject({ result: "Superseded", reason: "VolumeDeleted" });
+  const aborted = run({ ...started, expectedReplicaCount: 2 }, deleting, {}, { ...whole, abort: true });
+  expect(aborted.status.outcome).toMatchObject({ result: "Aborted" });
+});
+
 describe("calling off", () => {
   test("gives way to others: a count that somebody else has set stays", () => {
     const off = { ...whole, abort: true };

@@ -15,7 +15,7 @@ export function plan(turn: Turn): Decision {
   }
   const volume = seen.seen;
   if (volume.specStatus === "Deleting" || volume.specStatus === "Deleted")
-    return waitFor(turn, "the volume is being deleted");
+    return rollBack(superseded(turn, "VolumeDeleted", "the volume is being deleted"));
   if (volume.count !== status.expectedReplicaCount) {
     if (!settled) return waitFor(turn, `the volume is to have ${volume.count} replicas, which is unexpected`);
     const message = `somebody else has set the number of replicas to ${volume.count}`;

@@ -17,6 +17,7 @@ export function rollBack(given: Turn): Decision {
   if (seen.seen === "absent" || status.baseline === undefined || handsOff.has(outcome.reason))
     return finish(turn, outcome);
   const volume = seen.seen;
+  if (volume.specStatus === "Deleting" || volume.specStatus === "Deleted") return finish(turn, outcome);
   if (volume.count !== status.expectedReplicaCount)
     return leave(turn, `somebody else has set the number of replicas to ${volume.count}, so it stays`);
   const baseline = status.baseline.replicas.map(({ replicaUuid }) => replicaUuid);
