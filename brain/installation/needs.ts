@@ -36,7 +36,7 @@ export const brainNeeds: readonly Need[] = [
   ours("storagepolicies/status", ["update"]),
   ours("erasurecodingpolicies", read),
   ours("erasurecodingpolicies/status", ["update"]),
-  ours("migrations", [...read, "create", "delete"]),
+  ours("migrations", [...read, "create", "update", "delete"]),
   ours("migrations/status", ["update"]),
   ours("ecvolumes", [...read, "create", "update", "delete"]),
   ours("ecvolumes/status", ["update"]),
@@ -47,7 +47,7 @@ export const brainNeeds: readonly Need[] = [
   ours("storagenodes", [...read, "create", "update"]),
   ours("storagenodes/status", ["update"]),
   ours("clusters", [...read, "create", "update"]),
-  { group: "", resource: "persistentvolumes", verbs: read },
+  { group: "", resource: "persistentvolumes", verbs: [...read, "patch"] },
   { group: "", resource: "persistentvolumeclaims", verbs: read },
   {
     group: "admissionregistration.k8s.io",
