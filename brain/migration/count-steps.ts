@@ -17,7 +17,7 @@ export function countStep(turn: Turn): Decision {
   const adds = step.name === "AddReplica";
   const phase = status.ending !== undefined ? status.phase : adds ? "Preparing" : "Switching";
   const waiting = with_(turn, { ...status, phase });
-  if (!rules.settled(seen.settle, "shape", settings)) {
+  if (!rules.settled(seen.settle, "outcome", settings)) {
     const seconds = Math.round(settings.settleMs / 1000);
     return waitFor(waiting, `waits until reads were equal for ${seconds} s, to know what came of ${step.name}`);
   }

@@ -32,7 +32,7 @@ export function next(journal: Journal, seen: Observation, { settings, rules }: M
 export function needsCluster(journal: Journal, settle: Settle, { settings, rules }: Machine): boolean {
   const open = openStep(journal.status)?.name;
   if (open === "AddReplica" || open === "RemoveReplica" || open === "WaitForRebuild")
-    return rules.settled(settle, open === "WaitForRebuild" ? "health" : "shape", settings);
+    return rules.settled(settle, open === "WaitForRebuild" ? "health" : "outcome", settings);
   return true;
 }
 

@@ -152,6 +152,24 @@ describe("refusals, and what lifts them", () => {
     );
   });
 
+  test("but pools that only can't be used now are waited for", () => {
+    const wanted = { preservationMode: true };
+    const view = cluster(pools, { pools: { "cold-4": { cordoned: true } } });
+    expect(word({ wanted, view })).toBe("wait: NoUsablePool");
+    const steering = [{ kind: "NodeCordon" as const, target: "node-4", detail: "couchestor-1" }];
+    const more = {
+      others: {
+        sameVolume: undefined,
+        copying: 0,
+        reservedBytes: new Map(),
+        steering,
+        cordonedNodes: new Set<string>(),
+      },
+    };
+    const passing = cluster(pools, { nodes: { "node-4": { cordons: ["couchestor-1"] } } });
+    expect(word({ wanted, view: passing, more })).toBe("GrowFirst");
+  });
+
   test("NotEnoughSpace: a thin replica may be filled, and what others were promised is gone", () => {
     const full = { "cold-3": { freeBytes: gib / 2 }, "cold-4": { freeBytes: gib } };
     expect(word({ view: cluster(pools, { pools: full }) })).toBe("GrowFirst");
@@ -159,6 +177,7 @@ describe("refusals, and what lifts them", () => {
       sameVolume: undefined,
       copying: 1,
       reservedBytes: new Map([["cold-4", 1]]),
+      steering: [],
       cordonedNodes: new Set<string>(),
     };
     expect(word({ view: cluster(pools, { pools: full }), more: { others } })).toBe("NotEnoughSpace");
@@ -191,11 +210,23 @@ describe("what is waited for", () => {
     expect(word({ seen: rebuilding })).toBe("wait: VolumeNotReady");
     expect(word({ seen: volume([a, b], { operation: "Resize" }) })).toBe("wait: VolumeNotReady");
     expect(word({ seen: volume([a, { ...b, healthy: false }]) })).toBe("wait: VolumeNotReady");
-    const others = { sameVolume: "older", copying: 0, reservedBytes: new Map(), cordonedNodes: new Set<string>() };
+    const others = {
+      sameVolume: "older",
+      copying: 0,
+      reservedBytes: new Map(),
+      steering: [],
+      cordonedNodes: new Set<string>(),
+    };
     expect(word({ more: { others } })).toBe("wait: Busy");
     expect(word({ more: { others: { ...others, sameVolume: undefined, copying: 10 } } })).toBe("wait: Busy");
     const away = { "cold-3": { status: undefined }, "cold-4": { cordoned: true } };
     expect(word({ view: cluster(pools, { pools: away }) })).toBe("wait: NoUsablePool");
+    const ours = {
+      ...others,
+      sameVolume: undefined,
+      steering: [{ kind: "PoolCordon" as const, target: "cold-4", detail: "replicas" }],
+    };
+    expect(word({ view: cluster(pools, { pools: away }), more: { others: ours } })).toBe("GrowFirst");
     const closed = { "node-3": { cordons: ["x"] }, "node-4": { status: "Offline" } };
     expect(word({ view: cluster(pools, { nodes: closed }) })).toBe("wait: NoUsablePool");
   });

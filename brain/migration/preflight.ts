@@ -7,6 +7,7 @@ import { list, possiblePools, type Targets, targetPools } from "./pools.ts";
 import { standingOf, wantedPools } from "./standing.ts";
 import { type Turn, volumeOf, weightsOf } from "./turn.ts";
 import type { ClusterView, VolumeView } from "./view.ts";
+import { withoutSteering } from "./without-steering.ts";
 
 /** What it is refused for: words that people and programs go by, each with what lifts it in the message. */
 export type RefusalReason =
@@ -53,7 +54,7 @@ export function preflight(turn: Turn): Preflight {
     return { wait: `migration ${seen.others.sameVolume} moves the same volume`, reason: "Busy" };
   const unsound = rules.unsoundness(volume, settings.allow.offlineRebuild);
   if (unsound !== undefined) return { wait: unsound, reason: "VolumeNotReady" };
-  return plan(turn, mover, cluster.view);
+  return plan(turn, mover, withoutSteering(cluster.view, seen.others.steering));
 }
 
 function whatChanged(spec: MigrationSpec, volume: VolumeView): { refused: RefusalReason; message: string } | undefined {
@@ -149,7 +150,11 @@ function roomFor(
     return { refused: targets.refused, message: targets.message };
   }
   const crowded = tooFewNodes(turn, keepers, targets.pools, view);
-  if (crowded !== undefined) return { refused: "NoSpareNode", message: crowded };
+  if (crowded !== undefined) {
+    const later = possiblePools(volume, view).flatMap(({ name }) => (wanted.includes(name) ? [name] : []));
+    const passing = tooFewNodes(turn, keepers, later, view) === undefined;
+    return passing ? { wait: crowded, reason: "NoUsablePool" } : { refused: "NoSpareNode", message: crowded };
+  }
   const shrinks = order === "ShrinkFirst";
   return trySteering(turn, mover, view, { pools: targets.pools, shrinks }) ?? { order };
 }

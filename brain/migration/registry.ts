@@ -1,6 +1,7 @@
 /** What this brain knows of all migrations under way, from their journals: who is about what, and what has been promised. */
 import type { MigrationSpec, MigrationStatus } from "@couchestor/common/crd/migration.ts";
 import { held, openStep } from "./journal.ts";
+import type { Steering } from "./movers/mover.ts";
 import type { Others } from "./turn.ts";
 
 export interface Known {
@@ -29,19 +30,20 @@ export class Registry {
   /** What all others but this one are about. */
   others(mine: Known): Others {
     const reservedBytes = new Map<string, number>();
-    const cordonedNodes = new Set<string>();
+    const steering: Steering[] = [];
     let copying = 0;
     let sameVolume: string | undefined;
     for (const other of this.#known.values()) {
       if (other.name === mine.name) continue;
       if (other.spec.volumeUuid === mine.spec.volumeUuid && isAhead(other, mine)) sameVolume = other.name;
-      for (const { kind, target } of held(other.status)) if (kind === "NodeCordon") cordonedNodes.add(target);
+      steering.push(...held(other.status));
       const pool = fillingPool(other.status);
       if (pool === undefined) continue;
       copying += 1;
       if (pool !== "") reservedBytes.set(pool, (reservedBytes.get(pool) ?? 0) + other.spec.sizeBytes);
     }
-    return { sameVolume, copying, reservedBytes, cordonedNodes };
+    const nodes = steering.filter(({ kind }) => kind === "NodeCordon").map(({ target }) => target);
+    return { sameVolume, copying, reservedBytes, steering, cordonedNodes: new Set(nodes) };
   }
 }
 

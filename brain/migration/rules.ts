@@ -11,8 +11,11 @@ import { likelyVictims, type VictimQuestion } from "./victims.ts";
 import type { ReplicaView, VolumeView } from "./view.ts";
 
 export interface MoverRules {
-  /** Whether what is read can be trusted to stay so: which replicas there are (`shape`), or also how they are (`health`). */
-  settled(settle: Settle, of: "shape" | "health", settings: MigrationSettings): boolean;
+  /**
+   * Whether what is read can be trusted to stay so: what came of a call (`outcome`), which replicas there are (`shape`), or also how they are
+   * (`health`). A call's outcome is told by the number of replicas alone where the server exchanges them again and again.
+   */
+  settled(settle: Settle, of: "outcome" | "shape" | "health", settings: MigrationSettings): boolean;
   /** The replica that came by our doing: it was not there before, and is on a pool that was wanted. */
   newcomer(volume: VolumeView, before: readonly string[], wanted: ReadonlySet<string>): ReplicaView | undefined;
   /** Why not every replica is complete; undefined if all are. */
@@ -29,11 +32,15 @@ export interface MoverRules {
   mayTakeBack(uncertainMs: number | undefined, settings: MigrationSettings): boolean;
 }
 
+/** So many times the settling time the number of replicas has to be the same for it to count alone. */
+const churnFactor = 5;
+
 export const soundRules: MoverRules = {
-  settled: (settle, of, { settleMs, settleReadsMin }) =>
-    of === "shape"
-      ? settle.shapeMs >= settleMs && settle.shapeReads >= settleReadsMin
-      : settle.healthMs >= settleMs && settle.healthReads >= settleReadsMin,
+  settled: (settle, of, { settleMs, settleReadsMin }) => {
+    if (of === "health") return settle.healthMs >= settleMs && settle.healthReads >= settleReadsMin;
+    const churns = of === "outcome" && settle.countMs >= churnFactor * settleMs && settle.countReads >= settleReadsMin;
+    return churns || (settle.shapeMs >= settleMs && settle.shapeReads >= settleReadsMin);
+  },
   newcomer: (volume, before, wanted) =>
     volume.replicas.find(({ uuid, pool }) => !before.includes(uuid) && pool !== undefined && wanted.has(pool)),
   unsoundness,

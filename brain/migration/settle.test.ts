@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { soundRules } from "./rules.ts";
+import { migrationSettings } from "./settings.ts";
 import { SettleTracker } from "./settle.ts";
 import { replica, volume } from "./testing/samples.ts";
 
@@ -14,6 +16,8 @@ describe("for how long reads have been equal", () => {
       shapeReads: 4,
       healthMs: 39_000,
       healthReads: 4,
+      countMs: 39_000,
+      countReads: 4,
     });
   });
 
@@ -71,5 +75,16 @@ describe("for how long reads have been equal", () => {
     tracker.observe(volume([a]), 60_000);
     tracker.reset();
     expect(tracker.observe(volume([a]), 61_000)).toMatchObject({ shapeMs: 0, shapeReads: 1 });
+  });
+
+  test("what came of a call is known by the number of replicas alone, after much longer, where the server exchanges them again and again", () => {
+    const tracker = new SettleTracker();
+    const look = (n: number) => tracker.observe(volume([a, replica(`r${n}`, "hot-2")]), n * 20_000);
+    let settle = look(0);
+    for (let n = 1; n <= 8; n++) settle = look(n);
+    expect(soundRules.settled(settle, "outcome", migrationSettings)).toBe(false);
+    for (let n = 9; n <= 10; n++) settle = look(n);
+    expect(soundRules.settled(settle, "outcome", migrationSettings)).toBe(true);
+    expect(soundRules.settled(settle, "shape", migrationSettings)).toBe(false);
   });
 });

@@ -14,12 +14,16 @@ export interface Settle {
   /** The same for these and for how all of them are. */
   healthMs: number;
   healthReads: number;
+  /** The same for how many replicas there are to be, alone. */
+  countMs: number;
+  countReads: number;
 }
 
 /** Counts for one volume. Only the time between two reads that follow each other and succeed counts. */
 export class SettleTracker {
   #shape = new Stretch();
   #health = new Stretch();
+  #count = new Stretch();
   #lastMs: number | undefined;
 
   /** A read has succeeded. `nowMs` is monotonic: when it was sent. */
@@ -28,11 +32,14 @@ export class SettleTracker {
     this.#lastMs = nowMs;
     this.#shape.add(shapeOf(seen), sinceMs);
     this.#health.add(healthOf(seen), sinceMs);
+    this.#count.add(seen === "absent" ? seen : `${seen.specStatus} ${seen.count}`, sinceMs);
     return {
       shapeMs: this.#shape.ms,
       shapeReads: this.#shape.reads,
       healthMs: this.#health.ms,
       healthReads: this.#health.reads,
+      countMs: this.#count.ms,
+      countReads: this.#count.reads,
     };
   }
 
@@ -46,6 +53,7 @@ export class SettleTracker {
     this.#lastMs = undefined;
     this.#shape = new Stretch();
     this.#health = new Stretch();
+    this.#count = new Stretch();
   }
 }
 

@@ -4,7 +4,7 @@ import type { WriteOutcome } from "../mayastor/outcome.ts";
 import type { Call } from "./calls.ts";
 import type { Weights } from "./copies.ts";
 import { begin, ending, failed, type Journal, short } from "./journal.ts";
-import type { LockKind } from "./movers/mover.ts";
+import type { LockKind, Steering } from "./movers/mover.ts";
 import type { MoverRules } from "./rules.ts";
 import type { MigrationSettings } from "./settings.ts";
 import type { Seen, Settle } from "./settle.ts";
@@ -47,6 +47,8 @@ export interface Others {
   copying: number;
   /** Room that they were promised, by pool. */
   reservedBytes: ReadonlyMap<string, number>;
+  /** What they hold, or are about to: it is taken back within minutes. */
+  steering: readonly Steering[];
   /** Nodes that they hold cordoned. */
   cordonedNodes: ReadonlySet<string>;
 }

@@ -160,14 +160,28 @@ export function observation(
     unchangedMs: 0,
     lastCall: undefined,
     uncertainMs: undefined,
-    others: { sameVolume: undefined, copying: 0, reservedBytes: new Map(), cordonedNodes: new Set() },
+    others: { sameVolume: undefined, copying: 0, reservedBytes: new Map(), steering: [], cordonedNodes: new Set() },
     locks: { placement: "free", removal: "free" },
     ...more,
   };
 }
 
-export const settled = { shapeMs: 60_000, shapeReads: 12, healthMs: 60_000, healthReads: 12 };
-export const unsettled = { shapeMs: 30_000, shapeReads: 6, healthMs: 30_000, healthReads: 6 };
+export const settled = {
+  shapeMs: 60_000,
+  shapeReads: 12,
+  healthMs: 60_000,
+  healthReads: 12,
+  countMs: 60_000,
+  countReads: 12,
+};
+export const unsettled = {
+  shapeMs: 30_000,
+  shapeReads: 6,
+  healthMs: 30_000,
+  healthReads: 6,
+  countMs: 30_000,
+  countReads: 6,
+};
 
 export function turn(of: Journal, seen: Observation, allow: Partial<Turn["settings"]["allow"]> = {}): Turn {
   const settings = { ...migrationSettings, allow: { ...migrationSettings.allow, ...allow } };
