@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { type Migration, migrationKind } from "@couchestor/common/crd/migration.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { silentLogger } from "@couchestor/common/observe/logger.ts";
@@ -11,6 +11,9 @@ import { Migrations } from "./migrations.ts";
 import { type MigrationDeps, type MigrationMetrics, type MigrationNews, migrationFinalizer } from "./ports.ts";
 import type { World } from "./sim/world.ts";
 import { Lab } from "./testing/lab.ts";
+
+// Hours of virtual time take seconds of a busy machine's.
+setDefaultTimeout(30_000);
 
 type Handler = Parameters<Source<Migration>["addHandler"]>[0];
 

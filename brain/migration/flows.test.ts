@@ -1,8 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { migrationKind } from "@couchestor/common/crd/migration.ts";
 import { deleteVolume, stallRebuilds, unpublish } from "../testing/mayastor/environment.ts";
 import { ecVolumeLabel } from "./ports.ts";
 import { Lab, stepsOf } from "./testing/lab.ts";
+
+// Hours of virtual time take seconds of a busy machine's.
+setDefaultTimeout(30_000);
 
 const oneMove = [
   "SteerPlacement",
