@@ -5,6 +5,7 @@
  *   SEED=n                that one alone, with what happened
  *   FLAVOUR=late          those alone that press on one thing (see `scenario.ts`)
  *   SYSTEMATIC=1          instead: every call failing in every way × the brain killed before and after every effect
+ *   SHARE=10              of these, each call's faults and each kill by itself, and one in ten of both together
  */
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { drive } from "./drive.ts";
@@ -58,10 +59,13 @@ async function random(tally: Tally): Promise<void> {
 async function systematic(tally: Tally): Promise<void> {
   for (const [name, scenario] of Object.entries(moves)) {
     const plain = await runCase(scenario, {}, drive);
-    const all: Iterable<Case>[] = [kills(plain.effects), callFaults(plain.writes), faultsAndKills(plain)];
-    say(`${name}: ${plain.writes} changing calls, ${plain.effects} effects`);
-    for (const cases of all) {
-      for (const each of cases) tally.add(await runCase(scenario, each, drive), `${name}, ${caseName(each)}`);
+    const share = Math.max(1, whole("SHARE", 1));
+    const both = [...faultsAndKills(plain)].filter((_, i) => i % share === 0);
+    const all: Case[] = [...kills(plain.effects), ...callFaults(plain.writes), ...both];
+    say(`${name}: ${plain.writes} changing calls, ${plain.effects} effects, ${all.length} histories`);
+    for (const [i, each] of all.entries()) {
+      tally.add(await runCase(scenario, each, drive), `${name}, ${caseName(each)}`);
+      if (i % 1000 === 999) say(`${i + 1} of ${all.length}`);
     }
   }
 }
