@@ -20,9 +20,9 @@ export function migrationController<Kept extends KeptForMigrations = Migration>(
   const controller = new Controller(deps, {
     name: "migration",
     workers: workersDefault,
+    ...options,
     // A failure of the store must not keep cordons for longer than it lasts.
     queue: { backoffMs: 500, backoffMsMax: 10_000, ...options.queue },
-    ...options,
     reconcile: (name, { signal }) => migrations.reconcile(name, signal),
   });
   migrations.onWake = (name) => controller.enqueue(name);
