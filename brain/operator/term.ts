@@ -8,12 +8,13 @@ import { migrationKind } from "@couchestor/common/crd/migration.ts";
 import { apiVersion, type Resource } from "@couchestor/common/crd/object.ts";
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import { Brain } from "../brain.ts";
+import type { Route } from "../http/route-table.ts";
 import { EventRecorder } from "../kube/events.ts";
 import { KubeStore } from "../kube/kube-store.ts";
 import type { KubeObject } from "../kube/objects.ts";
+import type { MigrationNews } from "../migration/ports.ts";
 import { erasureCodingPolicyController } from "../policies/erasure-coding-policy-controller.ts";
 import { StripeTally, type TalliedStripe, type TalliedVolume } from "../policies/stripe-tally.ts";
-import type { MigrationNews } from "../migration/ports.ts";
 import type { AgentPort } from "../ports.ts";
 import type { Controller, ControllerDeps, Source } from "../runtime/controller.ts";
 import type { Leadership } from "../runtime/leadership.ts";
@@ -22,6 +23,7 @@ import { tieringController } from "../tiering/controller.ts";
 import type { Plan, PlanEntry } from "../tiering/model.ts";
 import type { Tiering } from "../tiering/reconcile.ts";
 import { conditionEvents, conditionsOf } from "./condition-events.ts";
+import { migrationRoutes } from "./migration-routes.ts";
 import { migrationWork } from "./migration-work.ts";
 import { MoveTeller } from "./move-events.ts";
 import type { OperatorParts } from "./parts.ts";
@@ -81,6 +83,12 @@ export class LeaderTerm {
       { name: "brain", start: () => this.brain.start(), stop: () => this.brain.stop(), stopMsMax: brainStopMsMax },
       ...this.controllers,
     ];
+  }
+
+  /** For the admin API. */
+  migrationRoutes(): Route[] {
+    const { audit } = this.#parts;
+    return migrationRoutes({ store: this.#store, aborted: (name, volume) => audit.aborted(name, volume) });
   }
 
   #controllerDeps(name: string): ControllerDeps {

@@ -24,7 +24,12 @@ export function tieringWork(parts: OperatorParts, { store, leadership, tally, de
   const notes = {
     annotate: async (name: string, annotations: Record<string, string>): Promise<void> => {
       const before = () => leadership.assertLeader();
-      await client.mergePatch<KubeObject>(kubeTypes.persistentVolume, { name }, { metadata: { annotations } }, { before });
+      await client.mergePatch<KubeObject>(
+        kubeTypes.persistentVolume,
+        { name },
+        { metadata: { annotations } },
+        { before },
+      );
     },
   };
   const launcher = new Launcher(

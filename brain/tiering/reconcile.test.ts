@@ -12,8 +12,8 @@ import { mayastorPolicy } from "../mayastor/http-transport.ts";
 import { MayastorSim } from "../testing/mayastor/at-rest.ts";
 import { type Heat, unknown } from "./heat.ts";
 import type { HeatSource } from "./heat-source.ts";
-import type { ClaimedVolume } from "./kube-volumes.ts";
 import type { KnownMigration } from "./known-migrations.ts";
+import type { ClaimedVolume } from "./kube-volumes.ts";
 import { Tiering, type TieringSettings } from "./reconcile.ts";
 import { sampleEnd, sampleMigration } from "./testing/migration-samples.ts";
 
