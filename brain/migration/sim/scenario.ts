@@ -107,7 +107,13 @@ function drawCalm(prng: Prng, flavour: Flavour): Scenario {
       highAvailability: chance(70),
       rebuildsMax: chance(15) ? 1 + prng.below(3) : mayastorSettings.rebuildsMax,
     },
-    nodes: split ? splitNodes(prng, replicas) : mixedNodes(prng, replicas),
+    nodes: split
+      ? splitNodes(prng, replicas)
+      : mixedNodes(
+          prng,
+          replicas,
+          volumes.some(({ preservationMode }) => preservationMode),
+        ),
     volumes,
     quiet: flavour === "quiet",
     callFaults: noFaults,
@@ -174,9 +180,10 @@ function pressure(prng: Prng, flavour: Flavour, volumes: number): Partial<Scenar
   }
 }
 
-/** Both tiers on each node; one more node than replicas at least, as each node takes one. */
-function mixedNodes(prng: Prng, replicas: number): Scenario["nodes"] {
-  return Array.from({ length: replicas + 1 + prng.below(3) }, () => ({ hot: true, cold: true }));
+/** Both tiers on each node, which takes one replica: one node more than replicas at least, and twice as many where the old ones are kept. */
+function mixedNodes(prng: Prng, replicas: number, keeps: boolean): Scenario["nodes"] {
+  const least = keeps ? 2 * replicas : replicas + 1;
+  return Array.from({ length: least + prng.below(3) }, () => ({ hot: true, cold: true }));
 }
 
 function splitNodes(prng: Prng, replicas: number): Scenario["nodes"] {
