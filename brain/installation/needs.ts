@@ -3,6 +3,7 @@
  * under the brain's service account.
  */
 import { apiGroup } from "@couchestor/common/crd/object.ts";
+import { openEbsGroup } from "../kube/mayastor-objects.ts";
 
 export type Verb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete";
 
@@ -49,6 +50,9 @@ export const brainNeeds: readonly Need[] = [
   ours("clusters", [...read, "create", "update"]),
   { group: "", resource: "persistentvolumes", verbs: [...read, "patch"] },
   { group: "", resource: "persistentvolumeclaims", verbs: read },
+  // Mayastor's own, where a cluster has them.
+  { group: openEbsGroup, resource: "diskpools", verbs: ["list"] },
+  { group: openEbsGroup, resource: "mayastorvolumes", verbs: ["list"] },
   {
     group: "admissionregistration.k8s.io",
     resource: "validatingwebhookconfigurations",

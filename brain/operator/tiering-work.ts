@@ -1,5 +1,6 @@
 /** Tiering for one term: over the caches, with the launcher that makes Migrations of its decisions. */
 import { formatDuration } from "@couchestor/common/units/duration.ts";
+import { MayastorObjects } from "../kube/mayastor-objects.ts";
 import { type KubeObject, kubeTypes } from "../kube/objects.ts";
 import type { StripeTally } from "../policies/stripe-tally.ts";
 import type { Leadership } from "../runtime/leadership.ts";
@@ -32,6 +33,7 @@ export function tieringWork(parts: OperatorParts, { store, leadership, tally, de
       );
     },
   };
+  const objects = new MayastorObjects(client, clock);
   const launcher = new Launcher(
     { clock, store, decided, noteReplicaCount: (name, count) => noteReplicaCount(notes, name, count) },
     formatDuration(config.migrationTimeoutMs),
@@ -50,6 +52,7 @@ export function tieringWork(parts: OperatorParts, { store, leadership, tally, de
             { policyRef, whole: tally.isWhole(name) },
           ]),
         ),
+      objects: (signal) => objects.look(signal),
       launcher,
       notes,
       mayastor,

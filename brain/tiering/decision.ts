@@ -78,6 +78,7 @@ function judge(
   if (policy.problems.length > 0) {
     return { ...base, action: "refuse", reason: "PolicyInvalid", message: policy.problems.join("; ") };
   }
+  if (volume.blocked?.reason === "UnsupportedVersion") return { ...base, ...volume.blocked };
   if (heat.kind === "unknown") {
     return {
       ...base,

@@ -7,6 +7,7 @@
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { type Clock, isoNow } from "@couchestor/common/runtime/clock.ts";
+import type { MayastorObjectsSeen } from "../kube/mayastor-objects.ts";
 import type { MayastorClient } from "../mayastor/client.ts";
 import type { VolumeAllowances } from "../mayastor/mapping.ts";
 import type { ResourceStore } from "../store/ports.ts";
@@ -36,6 +37,8 @@ export interface TieringDeps {
   migrations: () => Iterable<KnownMigration>;
   /** What is known of ECVolumes, by name; without it nothing goes to pools that stand on them. */
   ecVolumes?: () => ErasureCodedTier["volumes"];
+  /** Mayastor's own Kubernetes objects, for messages. */
+  objects?: (signal?: AbortSignal) => Promise<MayastorObjectsSeen>;
   /** Makes Migrations of decisions; without it they are only shown. */
   launcher?: Launcher;
   /** Writes on PersistentVolumes; without it nothing is. */
@@ -227,7 +230,8 @@ export class Tiering {
     const { mayastor, volumes, clock } = this.#deps;
     const { allow = { snapshots: false, offlineRebuild: false } } = this.#settings;
     try {
-      const sources = { mayastor, claimed: volumes(), migrations, allow, nowMs: clock.wallMs() };
+      const objects = await this.#deps.objects?.(signal);
+      const sources = { mayastor, claimed: volumes(), migrations, allow, nowMs: clock.wallMs(), objects };
       return await readWorld(sources, signal);
     } catch (error) {
       signal?.throwIfAborted();

@@ -1,4 +1,5 @@
 /** Volumes and pools as the control plane has them now, joined with what Kubernetes knows of them. */
+import type { MayastorObjectsSeen } from "../kube/mayastor-objects.ts";
 import type { MayastorClient } from "../mayastor/client.ts";
 import {
   requiredPoolLabels,
@@ -10,6 +11,7 @@ import {
 import type { KnownMigration } from "./known-migrations.ts";
 import type { ClaimedVolume } from "./kube-volumes.ts";
 import type { Block, TieredPool, TieredVolume } from "./model.ts";
+import { objectWarnings } from "./object-warnings.ts";
 import { retryBlock } from "./retry.ts";
 
 export interface World {
@@ -24,11 +26,18 @@ export interface WorldSources {
   migrations: readonly KnownMigration[];
   allow: VolumeAllowances;
   nowMs: number;
+  objects: MayastorObjectsSeen | undefined;
 }
+
+const firstGenerationBlock: Block = {
+  action: "refuse",
+  reason: "UnsupportedVersion",
+  message: "it is a MayastorVolume of openebs.io/v1alpha1: Mayastor's first generation can't be migrated",
+};
 
 /** Reads everything. Throws when the control plane doesn't answer. */
 export async function readWorld(sources: WorldSources, signal: AbortSignal | undefined): Promise<World> {
-  const { mayastor, claimed, migrations, allow, nowMs } = sources;
+  const { mayastor, claimed, migrations, allow, nowMs, objects } = sources;
   const [volumes, pools, nodes] = await Promise.all([
     mayastor.volumes(signal),
     mayastor.pools(signal),
@@ -40,6 +49,7 @@ export async function readWorld(sources: WorldSources, signal: AbortSignal | und
     const found = byUuid.get(volume.uuid);
     const blocked: Block | undefined =
       (found === undefined ? undefined : volumeBlock(found, allow)) ??
+      (found === undefined && objects?.firstGeneration.has(volume.uuid) ? firstGenerationBlock : undefined) ??
       retryBlock(ofVolume.get(volume.uuid) ?? [], nowMs);
     return {
       ...volume,
@@ -52,10 +62,12 @@ export async function readWorld(sources: WorldSources, signal: AbortSignal | und
     };
   });
   const ours = new Set(migrations.flatMap(({ cordons }) => cordons));
+  const found = tieredPools(pools.items, nodes.items, ours);
+  const warnings = objects === undefined ? [] : objectWarnings(objects, found);
   return {
     volumes: tiered,
-    pools: tieredPools(pools.items, nodes.items, ours),
-    unreadable: [...volumes.unreadable, ...pools.unreadable, ...nodes.unreadable],
+    pools: found,
+    unreadable: [...volumes.unreadable, ...pools.unreadable, ...nodes.unreadable, ...warnings],
   };
 }
 
