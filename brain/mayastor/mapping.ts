@@ -68,7 +68,7 @@ export interface VolumeAllowances {
 }
 
 /** Why a volume isn't moved as it is; undefined if nothing is known that stands against it. Migrations look at much more before they begin. */
-export function volumeBlock({ spec }: MayastorVolume, allow: VolumeAllowances): Block | undefined {
+export function volumeBlock({ spec, state }: MayastorVolume, allow: VolumeAllowances): Block | undefined {
   const refuse = (reason: Block["reason"], message: string): Block => ({ action: "refuse", reason, message });
   if (spec.policy?.self_heal === false)
     return refuse("SelfHealOff", "its self_heal is off, so nothing would repair it on the way: switch it on");
@@ -83,7 +83,18 @@ export function volumeBlock({ spec }: MayastorVolume, allow: VolumeAllowances): 
       "NotPublished",
       "no pod uses it, and replicas are filled through its target only: it is moved when one does, or with Mayastor 2.12 and --migration-allow=offline-rebuild",
     );
-  return undefined;
+  const unready = whyNotReady({ spec, state });
+  return unready === undefined
+    ? undefined
+    : { action: "wait", reason: "VolumeNotReady", message: `waits until it is whole: ${unready}` };
+}
+
+function whyNotReady({ spec, state }: MayastorVolume): string | undefined {
+  if (spec.status !== "Created") return `it is ${spec.status}`;
+  const shown = Object.keys(state.replica_topology).length;
+  if (shown !== spec.num_replicas) return `it is to have ${spec.num_replicas} replicas and shows ${shown}`;
+  if (spec.operation) return `${spec.operation.operation} is in progress`;
+  return state.status === "Online" ? undefined : `it is ${state.status}`;
 }
 
 /** Labels that the volume's pools must have; an empty value stands for any. They can't be changed later. */

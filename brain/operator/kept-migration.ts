@@ -6,6 +6,8 @@ import { type KnownMigration, knownMigration } from "../tiering/known-migrations
 export interface KeptMigration {
   metadata: { name: string; uid: string; resourceVersion?: string };
   known: KnownMigration;
+  /** It has begun, or is to be called off: what there is of it must be seen to, whatever else. */
+  begun: boolean;
   /** How it ended: `Succeeded`, `Failed` …; undefined while it has not. */
   result: string | undefined;
 }
@@ -13,10 +15,13 @@ export interface KeptMigration {
 /** For an informer of Migrations. */
 export function keepMigration(object: KubeObject): KeptMigration {
   const { name, uid = "", resourceVersion } = object.metadata;
-  const known = knownMigration(object as unknown as Migration);
+  const migration = object as unknown as Partial<Migration>;
+  const known = knownMigration(migration as Migration);
+  const { phase = "Pending" } = migration.status ?? {};
   return {
     metadata: resourceVersion === undefined ? { name, uid } : { name, uid, resourceVersion },
     known,
+    begun: phase !== "Pending" || migration.spec?.abort === true || object.metadata.deletionTimestamp !== undefined,
     result: known.end?.result,
   };
 }

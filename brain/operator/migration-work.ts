@@ -13,6 +13,7 @@ import type { StripeTally } from "../policies/stripe-tally.ts";
 import type { Controller, ControllerDeps, Source } from "../runtime/controller.ts";
 import type { Leadership } from "../runtime/leadership.ts";
 import type { ResourceStore } from "../store/ports.ts";
+import type { KeptMigration } from "./kept-migration.ts";
 
 export interface MigrationWork {
   deps: { clock: Clock; prng: Prng; logger: Logger };
@@ -21,6 +22,8 @@ export interface MigrationWork {
   leadership: Leadership;
   tally: StripeTally;
   settings: MigrationSettings;
+  /** Those that wait to begin go on waiting; those under way go on to their end. */
+  dryRun: boolean;
   tell: MigrationDeps["tell"];
   metrics: MigrationDeps["metrics"];
 }
@@ -29,9 +32,9 @@ export interface MigrationWork {
 export function migrationWork(
   work: MigrationWork,
   controller: ControllerDeps,
-  source: Source<{ metadata: { name: string } }>,
+  source: Source<KeptMigration>,
 ): Controller {
-  const { deps, store, mayastor, leadership, tally, settings, tell, metrics } = work;
+  const { dryRun, deps, store, mayastor, leadership, tally, settings, tell, metrics } = work;
   const migrations = new Migrations(
     {
       store,
@@ -46,7 +49,27 @@ export function migrationWork(
     },
     settings,
   );
-  return migrationController(controller, migrations, source, { mayAct: () => leadership.assertLeader() });
+  return migrationController(controller, migrations, dryRun ? onlyBegun(source) : source, {
+    mayAct: () => leadership.assertLeader(),
+  });
+}
+
+/** Without those that wait to begin. */
+export function onlyBegun(source: Source<KeptMigration>): Source<KeptMigration> {
+  return {
+    whenSynced: source.whenSynced,
+    values: () => [...source.values()].filter(({ begun }) => begun),
+    addHandler: ({ added, updated, deleted }) =>
+      source.addHandler({
+        added: (migration) => {
+          if (migration.begun) added?.(migration);
+        },
+        updated: (migration, before) => {
+          if (migration.begun) updated?.(migration, before);
+        },
+        deleted: (migration) => deleted?.(migration),
+      }),
+  };
 }
 
 /** How an ECVolume stands, by its object and by what was last seen of its ECStripes. */

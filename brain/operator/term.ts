@@ -127,6 +127,7 @@ export class LeaderTerm {
         leadership,
         tally: this.tally,
         settings: config.migration,
+        dryRun: config.dryRun,
         tell: (news) => this.#tellNews(news),
         metrics: {
           ended: (end) => this.#parts.metrics().carriedOut.ended(end),

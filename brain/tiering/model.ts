@@ -121,6 +121,7 @@ export type Reason =
   | "NotPublished"
   | "AffinityGroup"
   | "UnsupportedVersion"
+  | "VolumeNotReady"
   | "FailedBefore"
   | "Paused"
   | "OutsideWindow"

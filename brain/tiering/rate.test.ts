@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { RateBudget } from "./rate.ts";
-import { retryBlock, retryMs, retryMsMax } from "./retry.ts";
+import { retryBlock, retryMs, retryMsMax, supersededRetryMs } from "./retry.ts";
 import { sampleNowMs } from "./testing/decision-samples.ts";
 import { sampleEnd, sampleMigration } from "./testing/migration-samples.ts";
 
@@ -30,6 +30,6 @@ test("a volume that failed is tried again after ten minutes, and each time after
   expect(block(40)?.notBeforeMs).toBe(sampleNowMs + retryMsMax);
   expect(retryBlock([failed(0)], sampleNowMs + retryMs)).toBeUndefined();
   expect(retryBlock([failed(0, "Succeeded"), failed(1), failed(2)], sampleNowMs)).toBeUndefined();
-  expect(retryBlock([failed(0, "Superseded")], sampleNowMs)).toBeUndefined();
+  expect(retryBlock([failed(0, "Superseded")], sampleNowMs)?.notBeforeMs).toBe(sampleNowMs + supersededRetryMs);
   expect(retryBlock([failed(0, "Aborted")], sampleNowMs)?.message).toContain("m0) ended with Aborted");
 });
