@@ -1,4 +1,5 @@
 /** Tiering for one term: over the caches, with the launcher that makes Migrations of its decisions. */
+import { migrationKind } from "@couchestor/common/crd/migration.ts";
 import { formatDuration } from "@couchestor/common/units/duration.ts";
 import { MayastorObjects } from "../kube/mayastor-objects.ts";
 import { type KubeObject, kubeTypes } from "../kube/objects.ts";
@@ -52,6 +53,7 @@ export function tieringWork(parts: OperatorParts, { store, leadership, tally, de
             { policyRef, whole: tally.isWhole(name) },
           ]),
         ),
+      remove: (name) => store.delete(migrationKind, name),
       objects: (signal) => objects.look(signal),
       launcher,
       notes,

@@ -11,6 +11,7 @@ import { historyOf } from "./history.ts";
 import type { KnownMigration } from "./known-migrations.ts";
 import type { MigrationCounts } from "./migration-counts.ts";
 import type { Block, PlanEntry, PolicyPlan } from "./model.ts";
+import { nextRemoved, withRemoved } from "./prune.ts";
 
 const namesMax = 5;
 
@@ -49,13 +50,16 @@ export function policyStatusOf(
   const { plannedMoves: _, lastReconcileTime: __, ...kept } = before ?? {};
   const moves = plannedMovesOf(before, outlook, spec.dryRun);
   const history = historyOf(before?.migrationHistory ?? [], outlook.ended);
+  const removed = nextRemoved(before?.removedMigrations, outlook.ended, metadata.uid);
+  const counted = withRemoved(outlook.migrations, removed, outlook.ended);
   const found: StoragePolicyStatus = {
     ...kept,
     phase,
     ...(metadata.generation === undefined ? {} : { observedGeneration: metadata.generation }),
     ...(plan === undefined ? {} : countsOf(plan)),
-    totalMigrations: outlook.migrations.total,
-    failedMigrations: outlook.migrations.failed,
+    totalMigrations: counted.total,
+    failedMigrations: counted.failed,
+    ...(removed === undefined ? {} : { removedMigrations: removed }),
     ...(history.length === 0 ? {} : { migrationHistory: history }),
     ...(moves === undefined ? {} : { plannedMoves: moves }),
     conditions,

@@ -37,6 +37,8 @@ export interface TieringDeps {
   migrations: () => Iterable<KnownMigration>;
   /** What is known of ECVolumes, by name; without it nothing goes to pools that stand on them. */
   ecVolumes?: () => ErasureCodedTier["volumes"];
+  /** Removes a Migration that has ended; without it none is removed. Throws `NotFound` if there is none. */
+  remove?: (migrationName: string) => Promise<void>;
   /** Mayastor's own Kubernetes objects, for messages. */
   objects?: (signal?: AbortSignal) => Promise<MayastorObjectsSeen>;
   /** Makes Migrations of decisions; without it they are only shown. */
@@ -118,6 +120,7 @@ export class Tiering {
           );
     const launched = await this.#launch(plan, inputs, migrations);
     const noteErrors = notes === undefined ? [] : await noteMoves(notes, lastMoves(seen), this.#deps.volumes());
+    const removeErrors = await this.#remove(inputs, seen);
     const plans = new Map(plan?.policies.map((found) => [found.policy.name, found]));
     const countsOf = migrationCounts(seen.flatMap((one) => endedMigration(one) ?? []));
     const outlooks = inputs.map(({ resource, policy, findings }) => ({
@@ -134,7 +137,7 @@ export class Tiering {
       },
     }));
     const written = await this.#writeStatuses(outlooks);
-    const writeErrors = [...launched.errors, ...noteErrors.map(asAppError), ...written.errors];
+    const writeErrors = [...launched.errors, ...noteErrors.map(asAppError), ...removeErrors, ...written.errors];
     const errors = [...heats.errors.values(), ...("error" in world ? [world.error] : []), ...writeErrors];
     this.#latest = {
       plan: plan ?? this.#latest?.plan,
@@ -150,6 +153,23 @@ export class Tiering {
     const [failed] = writeErrors;
     if (failed !== undefined) throw failed;
     return this.#latest;
+  }
+
+  /** Removes the old ones that a policy's status says are counted there. */
+  async #remove(inputs: readonly Input[], seen: readonly KnownMigration[]): Promise<AppError[]> {
+    const { remove } = this.#deps;
+    const errors: AppError[] = [];
+    if (remove === undefined) return errors;
+    const ended = new Set(seen.filter(({ end }) => end !== undefined).map(({ name }) => name));
+    for (const { resource } of inputs) {
+      for (const name of resource.status?.removedMigrations?.names ?? []) {
+        if (!ended.has(name)) continue;
+        await remove(name).catch((error: unknown) => {
+          if (!isAppError(error, "NotFound")) errors.push(asAppError(error));
+        });
+      }
+    }
+    return errors;
   }
 
   #inputs(migrations: readonly KnownMigration[]) {

@@ -7,6 +7,8 @@ import { durationTextSchema } from "./texts.ts";
 
 export const iopsMax = 1_000_000_000;
 export const migrationHistoryMax = 50;
+/** Migrations that are removed at a time. */
+export const removedNamesMax = 50;
 
 export const tierSchema = z.enum(["hot", "warm", "cold"]);
 export type Tier = z.infer<typeof tierSchema>;
@@ -155,6 +157,17 @@ export const storagePolicyStatusSchema = z.object({
   activeMigrations: countSchema.describe("Migrations under way.").optional(),
   totalMigrations: countSchema.describe("Migrations that have ended since the policy was created.").optional(),
   failedMigrations: countSchema.describe("Those of them that failed.").optional(),
+  removedMigrations: z
+    .object({
+      total: countSchema.describe("How many."),
+      failed: countSchema.describe("Those of them that failed."),
+      names: z
+        .array(z.string().max(253))
+        .max(removedNamesMax)
+        .describe("The latest of them, which are counted here whether they are gone already or not."),
+    })
+    .describe("Old Migration objects that the brain has removed, or is about to; they go on being counted.")
+    .optional(),
   lastReconcileTime: timestampSchema.describe("When this status last changed.").optional(),
   migrationHistory: z
     .array(migrationRecordSchema)
