@@ -2,20 +2,18 @@
 import { join } from "node:path";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
-import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
 import { makeDurableFolder } from "@couchestor/common/runtime/durable-folder.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import { ShutdownGroup, type ShutdownStepResult } from "@couchestor/common/runtime/shutdown.ts";
-import { version } from "@couchestor/common/runtime/version.ts";
 import { WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
 import { Brain } from "./brain.ts";
 import type { BrainConfig } from "./config.ts";
 import { adminApp } from "./http/admin-app.ts";
 import { httpAgents } from "./http/agent-client.ts";
 import { clusterApp } from "./http/cluster-app.ts";
-import { logFailure, startListeners } from "./http/listeners.ts";
+import { announce, logFailure, startListeners } from "./http/listeners.ts";
 import { healthApp } from "./observe/health.ts";
 import { brainMetrics, metricsApp } from "./observe/metrics.ts";
 import type { Log } from "./ports.ts";
@@ -51,17 +49,7 @@ export async function startBrain(config: BrainConfig, deps: Deps): Promise<Runni
     const brain = await openBrain(config, deps, { shutdown, instanceUuid, peers: tls.peers });
     const urls = listenAll(config, deps, { shutdown, brain, tls });
     watchTls(Object.values(tls), deps, shutdown);
-    await writeEndpoint(config.dataDir, {
-      pid: process.pid,
-      role: "brain",
-      version,
-      instanceUuid,
-      clusterUrl: urls.cluster,
-      adminUrl: urls.admin,
-      metricsUrl: urls.metrics,
-      healthUrl: urls.health,
-    });
-    shutdown.add("endpoint", 1000, () => removeEndpoint(config.dataDir, instanceUuid));
+    await announce(config.dataDir, { instanceUuid, urls }, shutdown);
     deps.log.info({ ...urls, dataDir: config.dataDir }, "brain is ready");
     return { brain, urls, stop: () => shutdown.run() };
   } catch (error) {

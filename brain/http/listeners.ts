@@ -2,7 +2,9 @@
 import { toAppError } from "@couchestor/common/errors/http.ts";
 import { type ListenAddress, startListener } from "@couchestor/common/http/listener.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
+import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
 import type { ShutdownGroup } from "@couchestor/common/runtime/shutdown.ts";
+import { version } from "@couchestor/common/runtime/version.ts";
 import type { WatchedTls } from "@couchestor/common/tls/reload.ts";
 import type { BrainConfig } from "../config.ts";
 import type { Log } from "../ports.ts";
@@ -63,4 +65,23 @@ export function logFailure(log: Log, error: unknown): void {
   if (app.status >= 500)
     log.error({ code: app.code, error: app.message, cause: String(app.cause ?? "") }, "a request failed");
   else log.debug({ code: app.code, error: app.message }, "a request was refused");
+}
+
+/** Writes where the brain listens into its data folder, for the command line; the shutdown takes it away. */
+export async function announce(
+  dataDir: string,
+  { instanceUuid, urls }: { instanceUuid: string; urls: ListenerUrls },
+  shutdown: ShutdownGroup,
+): Promise<void> {
+  await writeEndpoint(dataDir, {
+    pid: process.pid,
+    role: "brain",
+    version,
+    instanceUuid,
+    clusterUrl: urls.cluster,
+    adminUrl: urls.admin,
+    metricsUrl: urls.metrics,
+    healthUrl: urls.health,
+  });
+  shutdown.add("endpoint", 1000, () => removeEndpoint(dataDir, instanceUuid));
 }

@@ -1,15 +1,18 @@
 import { afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { ecStripeKind } from "@couchestor/common/crd/ec-stripe.ts";
 import { apiGroup } from "@couchestor/common/crd/object.ts";
 import { type StorageNode, storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { resourceStoreConformance } from "../store/conformance.ts";
 import { expectCode, nodeObject, nodeStatus } from "../store/conformance-objects.ts";
+import { stripeOf, stripeUuid } from "../store/conformance-selection.ts";
 import type { ResourceStore } from "../store/ports.ts";
 import { type ControlPlane, sharedControlPlane } from "../testing/control-plane.ts";
 import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
 import { installOpenDefinitions, testClient } from "../testing/kube-fixture.ts";
-import { KubeClient, pageItems } from "./client.ts";
+import { until } from "../testing/processes.ts";
+import { type CallOptions, KubeClient, type ListPage, pageItems, type Selection } from "./client.ts";
 import { KubeStore } from "./kube-store.ts";
 import type { KubeObject, ObjectType } from "./objects.ts";
 
@@ -20,7 +23,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
   let plane: ControlPlane;
   beforeAll(async () => {
     plane = await sharedControlPlane();
-    await installOpenDefinitions(plane, [storageNodeKind]);
+    await installOpenDefinitions(plane, [storageNodeKind, ecStripeKind]);
   }, 60_000);
 
   const open = (): KubeStore => new KubeStore({ client: testClient(plane), clock: systemClock, prng: seededPrng(2) });
@@ -43,6 +46,42 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
       expect(listed.items.map((item) => item.metadata.name)).toEqual(names);
       expect(Number(listed.revision)).toBeGreaterThan(0);
     }, 30_000);
+
+    test("a list by fields receives nothing else, and is as good where the definition doesn't let the server select", async () => {
+      store = open();
+      const [mine, theirs] = [stripeUuid(11), stripeUuid(12)];
+      await Promise.all(Array.from({ length: 8 }, (_, i) => store.create(ecStripeKind, stripeOf("other", theirs, i))));
+      await store.create(ecStripeKind, stripeOf("mine", mine, 0));
+      let received = 0;
+      class CountingClient extends KubeClient {
+        override async *pages<T extends KubeObject>(
+          type: ObjectType,
+          selection: Selection,
+          options: CallOptions,
+        ): AsyncGenerator<ListPage<T>> {
+          for await (const page of super.pages<T>(type, selection, options)) {
+            received += page.items.length;
+            yield page;
+          }
+        }
+      }
+      const client = new CountingClient(testClient(plane).transport);
+      const counting = new KubeStore({ client, clock: systemClock, prng: seededPrng(2) });
+      const names = async () =>
+        (await counting.list(ecStripeKind, "", { volumeUuid: mine })).items.map((item) => item.metadata.name);
+      expect([await names(), received]).toEqual([["mine-0000000000"], 1]);
+      try {
+        await installOpenDefinitions(plane, [{ ...ecStripeKind, selectable: [] }]);
+        await until("the older definition is served", async () => {
+          received = 0;
+          await names();
+          return received === 9;
+        });
+        expect(await names()).toEqual(["mine-0000000000"]);
+      } finally {
+        await installOpenDefinitions(plane, [ecStripeKind]);
+      }
+    }, 60_000);
 
     test("what another wrote and we can't read is an error that names object and field", async () => {
       store = open();
@@ -143,6 +182,8 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
 });
 
 async function removeAll(store: ResourceStore): Promise<void> {
+  const stripes = await store.list(ecStripeKind);
+  await Promise.all(stripes.items.map((item) => store.delete(ecStripeKind, item.metadata.name)));
   const { items } = await store.list(storageNodeKind);
   await Promise.all(
     items.map(async (item) => {

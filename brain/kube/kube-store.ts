@@ -1,6 +1,6 @@
 /**
  * The resource store on the Kubernetes API: compare-and-swap by PUT with resourceVersion, status by its subresource. The API server has no
- * list by name prefix, so a list reads the whole kind page by page and keeps what fits; informers serve what is asked for often.
+ * list by name prefix, so a list by it alone reads the whole kind page by page and keeps what fits; by fields the API server itself selects.
  * Of a write whose answer is lost nobody knows whether it happened: it throws `Timeout` or `Unavailable`, and the caller reads again.
  */
 import {
@@ -13,8 +13,10 @@ import {
 } from "@couchestor/common/crd/object.ts";
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { checkedTexts } from "../store/object-rules.ts";
-import type { ListResult, PageOptions, ResourceStore, Unreadable, WatchEvent } from "../store/ports.ts";
-import type { CallOptions, KubeClient } from "./client.ts";
+import type { Fields, ListResult, PageOptions, ResourceStore, Unreadable, WatchEvent } from "../store/ports.ts";
+import { fieldsFilter } from "../store/selection.ts";
+import type { CallOptions, KubeClient, ListPage } from "./client.ts";
+import { fieldSelectorOf, isNotSelectable } from "./field-selector.ts";
 import type { KubeObject, ObjectType } from "./objects.ts";
 import { isExpired } from "./status-error.ts";
 import { transportLimits } from "./transport.ts";
@@ -60,12 +62,16 @@ export class KubeStore implements ResourceStore {
     return object && resourceOf(kind, object);
   }
 
-  async list<S, T>(kind: ResourceKind<S, T>, namePrefix = ""): Promise<ListResult<Resource<S, T>>> {
+  async list<S, T>(
+    kind: ResourceKind<S, T>,
+    namePrefix = "",
+    fields: Fields = {},
+  ): Promise<ListResult<Resource<S, T>>> {
     for (let restart = 0; ; restart++) {
       try {
         const items: Resource<S, T>[] = [];
         let revision = "";
-        for await (const page of this.pages(kind, { namePrefix })) {
+        for await (const page of this.pages(kind, { namePrefix, fields })) {
           for (const item of page.items) items.push(item);
           revision = page.revision;
         }
@@ -79,12 +85,29 @@ export class KubeStore implements ResourceStore {
   /** All pages are one snapshot of the API server. */
   async *pages<S, T>(
     kind: ResourceKind<S, T>,
-    { namePrefix = "", unreadable }: PageOptions = {},
+    { namePrefix = "", fields = {}, unreadable }: PageOptions = {},
   ): AsyncGenerator<ListResult<Resource<S, T>>> {
-    for await (const page of this.#client.pages<Stored>(objectTypeOf(kind), {}, this.#reading())) {
-      const fit = page.items.filter(({ metadata: { name } }) => name.startsWith(namePrefix));
-      yield { items: fit.flatMap((item) => readOr(unreadable, kind, item) ?? []), revision: page.resourceVersion };
+    const fits = fieldsFilter(kind, fields);
+    for await (const page of this.#selectedPages(kind, fields)) {
+      const named = page.items.filter((item) => item.metadata.name.startsWith(namePrefix) && fits(item));
+      yield { items: named.flatMap((item) => readOr(unreadable, kind, item) ?? []), revision: page.resourceVersion };
     }
+  }
+
+  /** At least what has those fields: an older definition doesn't let the API server select, and all are read. */
+  async *#selectedPages(kind: ResourceKind, fields: Fields): AsyncGenerator<ListPage<Stored>> {
+    const selection = fieldSelectorOf(fields);
+    let begun = false;
+    try {
+      for await (const page of this.#client.pages<Stored>(objectTypeOf(kind), selection, this.#reading())) {
+        begun = true;
+        yield page;
+      }
+      return;
+    } catch (error) {
+      if (begun || !isNotSelectable(error)) throw error;
+    }
+    yield* this.#client.pages<Stored>(objectTypeOf(kind), {}, this.#reading());
   }
 
   /** The API takes a status only in a second write: between the two the object is there without one. */

@@ -1,11 +1,9 @@
 /** Where a brain in Kubernetes is asked: its four listeners, the endpoint file, and the look at certificates and tokens. */
-import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
 import { makeDurableFolder } from "@couchestor/common/runtime/durable-folder.ts";
 import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import { ShutdownGroup } from "@couchestor/common/runtime/shutdown.ts";
-import { version } from "@couchestor/common/runtime/version.ts";
 import { type Watched, type WatchedTls, watchTls } from "@couchestor/common/tls/reload.ts";
-import { type ListenerUrls, startListeners } from "../http/listeners.ts";
+import { announce, type ListenerUrls, startListeners } from "../http/listeners.ts";
 import type { Part } from "../runtime/manager.ts";
 import { takeLock } from "../wiring.ts";
 import { leaderApp, metricsOf, type TermApps } from "./leader-apps.ts";
@@ -49,7 +47,7 @@ export function listenersPart(
       const urls = startListeners(config.brain, { clock, log: logger }, { shutdown, tls, apps });
       const watched: Watched[] = [...Object.values(tls), ...Object.values(credentials)];
       watchTls(watched, { clock, log: logger }, shutdown);
-      if (dataDir !== "") await announce(dataDir, parts, urls, shutdown);
+      if (dataDir !== "") await announce(dataDir, { instanceUuid: deps.prng.uuid(), urls }, shutdown);
       logger.info({ ...urls }, "brain listens");
       started(urls);
     },
@@ -60,24 +58,4 @@ export function listenersPart(
     },
     stopMsMax: 20_000,
   };
-}
-
-async function announce(
-  dataDir: string,
-  { deps }: OperatorParts,
-  urls: ListenerUrls,
-  shutdown: ShutdownGroup,
-): Promise<void> {
-  const instanceUuid = deps.prng.uuid();
-  await writeEndpoint(dataDir, {
-    pid: process.pid,
-    role: "brain",
-    version,
-    instanceUuid,
-    clusterUrl: urls.cluster,
-    adminUrl: urls.admin,
-    metricsUrl: urls.metrics,
-    healthUrl: urls.health,
-  });
-  shutdown.add("endpoint", 1000, () => removeEndpoint(dataDir, instanceUuid));
 }

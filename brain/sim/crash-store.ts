@@ -23,7 +23,7 @@ export function crashingStore(store: ResourceStore, point: CrashPoint): Resource
   };
   return {
     get: async (kind, name) => (point.crashed ? dead() : store.get(kind, name)),
-    list: async (kind, prefix) => (point.crashed ? dead() : store.list(kind, prefix)),
+    list: async (kind, prefix, fields) => (point.crashed ? dead() : store.list(kind, prefix, fields)),
     pages: (kind, options) => (point.crashed ? dead() : store.pages(kind, options)),
     create: (kind, object) => write(() => store.create(kind, object)),
     update: (kind, object) => write(() => store.update(kind, object)),

@@ -12,6 +12,7 @@ import {
 } from "@couchestor/common/crd/storage-node.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { expectCode, nodeObject, nodeStatus } from "./conformance-objects.ts";
+import { selectionConformance } from "./conformance-selection.ts";
 import { watchConformance } from "./conformance-watch.ts";
 import type { ResourceStore } from "./ports.ts";
 
@@ -30,6 +31,7 @@ export function resourceStoreConformance(name: string, open: () => Promise<Store
     });
     afterEach(() => opened.dispose());
     describe("create, get, list", () => readingConformance(() => store));
+    describe("lists by fields", () => selectionConformance(() => store));
     describe("compare-and-swap", () => swapConformance(() => store));
     describe("finalizers and deletion", () => deletionConformance(() => store));
     describe("what is refused", () => refusalConformance(() => store));

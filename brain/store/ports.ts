@@ -21,16 +21,20 @@ export interface ListResult<T extends Resource> {
 /** Told of an object that can't be read, and why. */
 export type Unreadable = (name: string, error: AppError) => void;
 
+/** Values that fields of `spec` must have; only fields that the kind names as `selectable`. */
+export type Fields = Readonly<Record<string, string>>;
+
 export interface PageOptions {
   namePrefix?: string;
+  fields?: Fields;
   unreadable?: Unreadable;
 }
 
 export interface ResourceStore {
   /** The current object, never from a cache. `undefined` if there is none. */
   get<S, T>(kind: ResourceKind<S, T>, name: string): Promise<Resource<S, T> | undefined>;
-  /** All objects of a kind whose names begin with `namePrefix`, in order of name. */
-  list<S, T>(kind: ResourceKind<S, T>, namePrefix?: string): Promise<ListResult<Resource<S, T>>>;
+  /** All objects of a kind whose names begin with `namePrefix` and that have those `fields`, in order of name. */
+  list<S, T>(kind: ResourceKind<S, T>, namePrefix?: string, fields?: Fields): Promise<ListResult<Resource<S, T>>>;
   /**
    * The same page by page, for more than should be in memory at once. Each object comes at most once, as it was at the page's `revision` or
    * later; a watch from the first page's revision tells what has changed since. Throws `Conflict` when the store can't go on: begin anew.

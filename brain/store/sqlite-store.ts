@@ -18,7 +18,8 @@ import {
   statusOutcome,
   updateOutcome,
 } from "./object-rules.ts";
-import type { ListResult, PageOptions, ResourceStore, WatchEvent } from "./ports.ts";
+import type { Fields, ListResult, PageOptions, ResourceStore, WatchEvent } from "./ports.ts";
+import { fieldsFilter } from "./selection.ts";
 import { endsStore, openDatabase, sqliteAppError } from "./sqlite-file.ts";
 import { SqliteRows } from "./sqlite-rows.ts";
 
@@ -77,23 +78,31 @@ class SqliteStore implements ResourceStore {
     return row && objectOf(kind, row);
   }
 
-  async list<S, T>(kind: ResourceKind<S, T>, namePrefix = ""): Promise<ListResult<Resource<S, T>>> {
-    return listInTurns(kind, namePrefix, {
+  async list<S, T>(
+    kind: ResourceKind<S, T>,
+    namePrefix = "",
+    fields: Fields = {},
+  ): Promise<ListResult<Resource<S, T>>> {
+    const fits = fieldsFilter(kind, fields);
+    const { items, revision } = await listInTurns(kind, namePrefix, {
       page: (after, limit) => this.#read(() => this.#rows.page(kind.kind, namePrefix, after, limit)),
       committed: () => this.#committed,
-      changeBehind: (revision) => this.#log.next(revision),
+      changeBehind: (behind) => this.#log.next(behind),
     });
+    return { items: items.filter(fits), revision };
   }
 
   /** A row that can't be read is damage of the medium, and always an error. */
-  pages<S, T>(
+  async *pages<S, T>(
     kind: ResourceKind<S, T>,
-    { namePrefix = "" }: PageOptions = {},
+    { namePrefix = "", fields = {} }: PageOptions = {},
   ): AsyncGenerator<ListResult<Resource<S, T>>> {
-    return pagesInTurns(kind, {
+    const fits = fieldsFilter(kind, fields);
+    const pages = pagesInTurns(kind, {
       page: (after, limit) => this.#read(() => this.#rows.page(kind.kind, namePrefix, after, limit)),
       committed: () => this.#committed,
     });
+    for await (const { items, revision } of pages) yield { items: items.filter(fits), revision };
   }
 
   async create<S, T>(kind: ResourceKind<S, T>, object: Resource<S, T>): Promise<Resource<S, T>> {

@@ -26,6 +26,8 @@ export function testClient(plane: ControlPlane, user = "admin", deps: Partial<Tr
 export async function installOpenDefinitions(plane: ControlPlane, kinds: readonly ResourceKind[]): Promise<void> {
   for (const kind of kinds) {
     const any = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+    const selectable = kind.selectable ?? [];
+    const spec = { ...any, properties: Object.fromEntries(selectable.map((field) => [field, { type: "string" }])) };
     const name = `${kind.plural}.${apiGroup}`;
     const definition = {
       apiVersion: "apiextensions.k8s.io/v1",
@@ -46,7 +48,8 @@ export async function installOpenDefinitions(plane: ControlPlane, kinds: readonl
             served: true,
             storage: true,
             subresources: { status: {} },
-            schema: { openAPIV3Schema: { type: "object", properties: { spec: any, status: any } } },
+            schema: { openAPIV3Schema: { type: "object", properties: { spec, status: any } } },
+            selectableFields: selectable.map((field) => ({ jsonPath: `.spec.${field}` })),
           },
         ],
       },

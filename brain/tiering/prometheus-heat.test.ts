@@ -18,6 +18,28 @@ function iops(heat: Heat): number {
   return heat.iops;
 }
 
+test("who has been answered listens to its signal no longer: it may live as long as the brain", async () => {
+  const heat = new PrometheusHeat(systemClock, { url: "http://127.0.0.1:1" });
+  const { signal } = new AbortController();
+  let listening = 0;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  Object.assign(signal, {
+    addEventListener: (...args: Parameters<typeof add>) => {
+      listening += 1;
+      add(...args);
+    },
+    removeEventListener: (...args: Parameters<typeof remove>) => {
+      listening -= 1;
+      remove(...args);
+    },
+  });
+  const asked = heat.snapshot(hourMs, signal);
+  expect(listening).toBe(1);
+  await expect(asked).rejects.toThrow("connection refused");
+  expect(listening).toBe(0);
+});
+
 describe.skipIf(missing !== undefined)("heat from a real Prometheus with history", () => {
   let server: Prometheus;
   beforeAll(async () => {

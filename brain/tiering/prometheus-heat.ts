@@ -75,7 +75,7 @@ export class PrometheusHeat implements HeatSource {
       for (const key of this.#kept.keys()) if (this.#kept.size > windowsMax) this.#kept.delete(key);
       return taken;
     });
-    return await (signal === undefined ? flight : Promise.race([flight, aborted(signal)]));
+    return await (signal === undefined ? flight : unlessAborted(flight, signal));
   }
 
   async #take(windowMs: number): Promise<HeatSnapshot> {
@@ -220,8 +220,14 @@ function parseValue(text: string): number {
   return text.trim() === "" ? Number.NaN : Number(text);
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
+/** Stops waiting when `signal` aborts. A listener that stayed would keep the signal, one for each call, as long as what it follows lives. */
+async function unlessAborted<T>(flight: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([flight, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -53,6 +53,17 @@ describe.skipIf(missing !== undefined)("ECVolumes and ECStripes edited past the 
     expect(catalogue.volumes().map((volume) => volume.metadata.name)).toEqual(["ec-0"]);
   });
 
+  test("the definition as it is deployed lets people and the brain list one volume's", async () => {
+    const found = async (value: string) => {
+      const query = `fieldSelector=${encodeURIComponent(value)}&limit=${2 * count}`;
+      return ((await plane.request("GET", `${path}/ecstripes?${query}`)) as { items: unknown[] }).items.length;
+    };
+    expect(await found(`spec.volumeUuid=${uuid()}`)).toBe(count);
+    expect(await found("spec.volumeRef=ec-0")).toBe(count);
+    expect(await found("spec.volumeRef=ec")).toBe(0);
+    expect(await catalogue.mapFreshRuns(catalogue.volume("ec-0"), () => 1)).toHaveLength(count);
+  });
+
   test("a change that the brain did not make is seen at once, and one that no commit makes is held", async () => {
     const name = "ec-0-0000000016";
     const before = await run(name);

@@ -14,6 +14,7 @@ import { VolumeIndex } from "./volume-index.ts";
 
 /** Attempts of one compare-and-swap before the caller is told to try again. */
 const swapAttemptsMax = 16;
+const listAttemptsMax = 5;
 
 export class Catalogue {
   readonly runs = new RunIndex();
@@ -166,9 +167,25 @@ export class Catalogue {
   }
 
   /** All runs of a volume as the store has them now. */
-  async freshRuns(volume: EcVolume): Promise<EcStripe[]> {
-    const listed = await this.#store.list(ecStripeKind, `${volume.metadata.name}-`);
-    return listed.items.filter((run) => run.spec.volumeUuid === volume.spec.volumeUuid);
+  freshRuns(volume: EcVolume): Promise<EcStripe[]> {
+    return this.mapFreshRuns(volume, (run) => run);
+  }
+
+  /** What `of` takes of each, so that not all are in memory at once. It may see a run twice, when the store has to begin anew. */
+  async mapFreshRuns<V>(volume: EcVolume, of: (run: EcStripe) => V): Promise<V[]> {
+    const namePrefix = `${volume.metadata.name}-`;
+    const { volumeUuid } = volume.spec;
+    for (let attempt = 1; ; attempt++) {
+      const taken: V[] = [];
+      try {
+        for await (const { items } of this.#store.pages(ecStripeKind, { namePrefix, fields: { volumeUuid } })) {
+          for (const run of items) taken.push(of(run));
+        }
+        return taken;
+      } catch (error) {
+        if (!isAppError(error, "Conflict") || attempt === listAttemptsMax) throw error;
+      }
+    }
   }
 
   /** Removes a run's object, unless it changed since `run` was read (`Conflict`). */

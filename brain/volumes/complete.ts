@@ -15,14 +15,15 @@ export async function completeImport(services: Services, name: string, contentSh
       data: { phase: status.phase },
     });
   }
-  const runs = await services.catalogue.freshRuns(volume);
+  const runs = await services.catalogue.mapFreshRuns(volume, ({ spec: { generation, firstStripe, stripeCount } }) => ({
+    isWritten: generation > 0,
+    firstStripe,
+    stripeCount,
+  }));
   const { stripes } = runCounts(volume.spec);
-  const written = runs.filter((run) => run.spec.generation > 0);
-  const covered = written.reduce((sum, run) => sum + run.spec.stripeCount, 0);
+  const covered = coveredStripes(runs.filter((run) => run.isWritten));
   if (covered !== stripes) {
-    const missing = runs
-      .filter((run) => run.spec.generation === 0)
-      .map((run) => run.spec.firstStripe / volume.spec.stripesPerRun);
+    const missing = runs.filter((run) => !run.isWritten).map((run) => run.firstStripe / volume.spec.stripesPerRun);
     throw new AppError(
       "FailedPrecondition",
       `volume ${name}: ${stripes - covered} of ${stripes} stripes are not imported yet; runs ${missing.slice(0, 8).join(", ")}${missing.length > 8 ? " …" : ""}`,
@@ -34,4 +35,16 @@ export async function completeImport(services: Services, name: string, contentSh
     if (now.phase !== "Importing") return undefined;
     return { ...now, phase: "Ready", contentSha256, importedBytes: volume.spec.sizeBytes };
   });
+}
+
+/** How many stripes the runs cover: what two of them cover, such as one that is divided meanwhile or made by hand, makes up for no other. */
+function coveredStripes(runs: readonly { firstStripe: number; stripeCount: number }[]): number {
+  let covered = 0;
+  let end = 0;
+  for (const run of [...runs].sort((a, b) => a.firstStripe - b.firstStripe)) {
+    const runEnd = run.firstStripe + run.stripeCount;
+    covered += Math.max(0, runEnd - Math.max(end, run.firstStripe));
+    end = Math.max(end, runEnd);
+  }
+  return covered;
 }

@@ -37,7 +37,7 @@ export async function createVolume(services: Services, request: CreateVolume): P
 export async function finishCreation(services: Services, volume: EcVolume): Promise<EcVolume> {
   const { catalogue } = services;
   const { runs } = runCounts(volume.spec);
-  const there = new Set((await catalogue.freshRuns(volume)).map((run) => run.spec.firstStripe));
+  const there = new Set(await catalogue.mapFreshRuns(volume, (run) => run.spec.firstStripe));
   for (let next = 0; next < runs; next += runsAtOnce) {
     await requireStillCreating(services, volume);
     const batch = Array.from({ length: Math.min(runsAtOnce, runs - next) }, (_, i) => newRun(volume, next + i));

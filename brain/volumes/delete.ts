@@ -77,14 +77,19 @@ export class VolumeDeleter {
     const { volumeUuid } = volume.spec;
     const epoch = await ownership.epochOf(volume);
     await acts.dropAll((record) => record.act.volumeUuid === volumeUuid, "the volume is being deleted");
-    let runs = await catalogue.freshRuns(volume);
-    await this.#tombstones.put(
-      { volumeUuid, name: volume.metadata.name, epoch, deletedAt: isoNow(context.clock) },
-      this.#poolsThatMayHold(runs),
-    );
+    const pools = this.#knownPools();
+    const names = () =>
+      catalogue.mapFreshRuns(volume, (run) => {
+        addPoolsOf(run, pools);
+        return run.metadata.name;
+      });
+    let runs = await names();
+    await this.#tombstones.put({ volumeUuid, name: volume.metadata.name, epoch, deletedAt: isoNow(context.clock) }, [
+      ...pools,
+    ]);
     // Its creation may still be making runs: one that stays would keep the name from the next volume.
-    for (; runs.length > 0; runs = await catalogue.freshRuns(volume)) {
-      for (const run of runs) await this.#removeRun(run.metadata.name, epoch);
+    for (; runs.length > 0; runs = await names()) {
+      for (const name of runs) await this.#removeRun(name, epoch);
     }
     await catalogue.removeVolume(volume);
     ownership.forget(volumeUuid);
@@ -112,16 +117,17 @@ export class VolumeDeleter {
     }
   }
 
-  /** Every pool the cluster knows, and every one the runs name: an act that died may have put chunks anywhere. */
-  #poolsThatMayHold(runs: readonly EcStripe[]): string[] {
+  /** Every pool the cluster knows, because an act that died may have put chunks anywhere; the runs may name others. */
+  #knownPools(): Set<string> {
     const pools = new Set<string>();
     for (const node of this.#services.inventory.nodes()) {
       for (const pool of node.heartbeat?.pools ?? node.stored?.pools ?? []) pools.add(pool.poolUuid);
     }
-    for (const run of runs) {
-      for (const l of currentPlacement(run.spec)?.shardLocations ?? []) pools.add(l.poolUuid);
-      for (const e of run.spec.exceptions) pools.add(e.poolUuid);
-    }
-    return [...pools];
+    return pools;
   }
+}
+
+function addPoolsOf({ spec }: EcStripe, pools: Set<string>): void {
+  for (const l of currentPlacement(spec)?.shardLocations ?? []) pools.add(l.poolUuid);
+  for (const e of spec.exceptions) pools.add(e.poolUuid);
 }

@@ -84,6 +84,6 @@ function advice({ metadata: { name, generation } }: EcStripe, why: string): stri
   if (why.includes(acceptAnnotation)) return why;
   return (
     `${why}, by hand. Until it is put right the run is neither read nor written, repaired or cleaned up. Put its spec back to what it was; or, if it is to count as it ` +
-    `is: kubectl annotate ecstripe ${name} ${acceptAnnotation}=${generation} --overwrite`
+    `is: kubectl annotate ecstripe ${name} ${acceptAnnotation}=${generation} --overwrite (a later brain doesn't know what it was: after putting it back annotate it with its new metadata.generation)`
   );
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { ecStripeKind } from "@couchestor/common/crd/ec-stripe.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import { completeImport } from "./complete.ts";
@@ -96,6 +97,18 @@ describe("import", () => {
     await t.until(() => t.fleet.chunkCount() === 0, "the dead act's chunks to go");
     expect((await t.brain.services.catalogue.freshRun("v1-0000000000"))?.spec.generation).toBe(0);
     expect(await code(completeImport(t.brain.services, "v1", "cd".repeat(32)))).toBe("FailedPrecondition");
+  });
+
+  test("runs that cover the same stripes make up for none that is missing", async () => {
+    t = await TestBrain.start();
+    await t.create("v1", 2);
+    await t.importRun("v1", 0);
+    const run = await t.brain.services.catalogue.freshRun("v1-0000000000");
+    if (run === undefined) throw new Error("there is no run");
+    await t.store.create(ecStripeKind, { ...run, metadata: { name: "v1-0000000099" } });
+    expect(await code(completeImport(t.brain.services, "v1", "cd".repeat(32)))).toBe("FailedPrecondition");
+    await t.importRun("v1", 1);
+    await completeImport(t.brain.services, "v1", "cd".repeat(32));
   });
 
   test("a grant whose answer was lost is handed over again and the act is not doubled", async () => {

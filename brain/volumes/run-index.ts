@@ -35,7 +35,7 @@ export interface RunEntry extends RunShape {
 
 const none: readonly never[] = [];
 /** Versions remembered of runs that were edited or removed. */
-const trustedMax = 10_000;
+const trustedMaxDefault = 10_000;
 
 export class RunIndex {
   readonly #byVolume = new Map<string, Map<string, RunEntry>>();
@@ -44,6 +44,7 @@ export class RunIndex {
   /** One object per distinct text or value, however many runs hold it. */
   readonly #interned = new Map<string, unknown>();
   readonly #trusted = new Map<string, RunEntry>();
+  readonly #trustedMax: number;
   /** Runs whose status does not say yet that they are held, or says it still. */
   readonly unsaid = new Set<string>();
 
@@ -51,6 +52,10 @@ export class RunIndex {
   version = 0;
   /** The highest revision that was seen. */
   newest = 0;
+
+  constructor(trustedMax = trustedMaxDefault) {
+    this.#trustedMax = trustedMax;
+  }
 
   /** Takes in an object as the store returned it; one that is older than what is known says nothing, unless the store itself went back. */
   apply(object: EcStripe, evenIfOlder = false): RunEntry {
@@ -182,7 +187,9 @@ export class RunIndex {
   #judge(object: EcStripe, entry: RunEntry, known: RunEntry | undefined): string | undefined {
     const key = `${entry.volumeUuid}/${entry.name}`;
     const trusted = this.#trusted.get(key) ?? (known?.held === undefined ? known : undefined);
-    const why = trusted === undefined ? heldBefore(object.status) : impossibleChange(trusted, entry);
+    // Of more than are remembered, what it was is forgotten, and not that it is held.
+    const before = heldBefore(object.status) ?? known?.held;
+    const why = trusted === undefined ? before : impossibleChange(trusted, entry);
     if (why === undefined || isAccepted(object)) {
       this.#trusted.delete(key);
       return undefined;
@@ -194,7 +201,7 @@ export class RunIndex {
   #trust(key: string, entry: RunEntry): void {
     this.#trusted.set(key, entry);
     for (const oldest of this.#trusted.keys()) {
-      if (this.#trusted.size <= trustedMax) return;
+      if (this.#trusted.size <= this.#trustedMax) return;
       this.#trusted.delete(oldest);
     }
   }

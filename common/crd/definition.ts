@@ -42,6 +42,7 @@ export interface CustomResourceDefinition {
       storage: boolean;
       subresources: { status: Record<string, never> };
       additionalPrinterColumns: PrinterColumn[];
+      selectableFields?: { jsonPath: string }[];
       schema: { openAPIV3Schema: StructuralSchema };
     }[];
   };
@@ -91,6 +92,9 @@ export function definitionOf({
           storage: true,
           subresources: { status: {} },
           additionalPrinterColumns: [...columns, age],
+          ...(kind.selectable === undefined
+            ? {}
+            : { selectableFields: kind.selectable.map((field) => ({ jsonPath: `.spec.${field}` })) }),
           schema: { openAPIV3Schema: schema },
         },
       ],

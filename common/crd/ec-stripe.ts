@@ -157,6 +157,7 @@ export const ecStripeKind: ResourceKind<EcStripeSpec, EcStripeStatus> = {
   kind: "ECStripe",
   plural: "ecstripes",
   shortNames: ["ecs"],
+  selectable: ["volumeRef", "volumeUuid"],
   spec: ecStripeSpecSchema,
   status: ecStripeStatusSchema,
 };

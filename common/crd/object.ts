@@ -50,6 +50,8 @@ export interface ResourceKind<Spec = unknown, Status = unknown> {
   kind: string;
   plural: string;
   shortNames: readonly string[];
+  /** Text fields of `spec` by whose values objects can be listed. */
+  selectable?: readonly string[];
   spec: z.ZodType<Spec>;
   status: z.ZodType<Status>;
 }

@@ -72,7 +72,8 @@ export class TcpFront {
     // One that breaks takes the other with it; both tell "close" afterwards.
     socket.on("error", () => behind.destroy());
     behind.on("error", () => socket.destroy());
-    behind.on("close", () => socket.end());
+    // Not only its own half: a caller that never closes would keep one of the few connections for ever.
+    behind.on("close", () => socket.destroySoon());
     socket.on("close", () => {
       behind.destroy();
       sockets.delete(socket);
