@@ -17,7 +17,7 @@ export function stage(world: World, scenario: Scenario): void {
     if (hot) cluster.addPool(`hot-${i + 1}`, `node-${i + 1}`, { tier: "hot" }, more());
     if (cold) addCold(world, i + 1, scenario.erasureCoded, more());
   });
-  if (prng.below(3) === 0) cluster.addPool("plain-1", "node-1", {});
+  if (prng.below(3) === 0) cluster.addPool("plain-1", "node-plain", {});
   const volumes = scenario.volumes.map((plan) => addVolume(world, plan, scenario.erasureCoded));
   scenario.volumes.forEach((plan, i) => {
     const volume = volumes[i];
