@@ -79,6 +79,7 @@ export class LeaderTerm {
   parts(): Part[] {
     return [
       { name: "store", start: () => undefined, stop: () => this.#store.close() },
+      { name: "audit-log", start: () => undefined, stop: () => this.#parts.audit.flush() },
       { name: "events", start: () => this.#tellTransitions(), stop: () => this.events.stop() },
       { name: "brain", start: () => this.brain.start(), stop: () => this.brain.stop(), stopMsMax: brainStopMsMax },
       ...this.controllers,
