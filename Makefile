@@ -47,3 +47,4 @@ clean: ## Remove what was built, fetched and installed
 
 include deploy/envtest/targets.mk
 include deploy/lab/targets.mk
+include brain/migration/sim/targets.mk

@@ -16,6 +16,7 @@ import { controlPlaneMissing } from "../testing/control-plane-binaries.ts";
 import { until } from "../testing/processes.ts";
 import { prometheusMissing } from "../testing/prometheus.ts";
 import { type TieringCluster, tieringCluster } from "../testing/tiering-cluster.ts";
+import { migrationBenches } from "./migrations.ts";
 import { type BrainBench, type BrainBenchLine, brainBenches } from "./reconcile.ts";
 
 const mib = 1024 * 1024;
@@ -171,14 +172,17 @@ function operatorBench(lines: readonly string[], run: () => Promise<BrainBenchLi
   return { name, lines, run, missing };
 }
 
+const checkoutMissing = compiled ? "it runs from a checkout only, whose tests it borrows the cluster from" : undefined;
+
 async function missing(): Promise<string | undefined> {
-  if (compiled) return "it runs from a checkout only, whose tests it borrows the cluster from";
+  if (checkoutMissing !== undefined) return checkoutMissing;
   return controlPlaneMissing() ?? prometheusMissing();
 }
 
 /** Every benchmark of the brain, in the form of `couchestor bench`. */
 export const operatorBenches: readonly BrainBench[] = [
   ...brainBenches.map((bench) => ({ ...bench, missing })),
+  ...migrationBenches.map((bench) => ({ ...bench, missing: async () => checkoutMissing })),
   rssBench(1_000),
   rssBench(10_000),
   stripesBench(stripesMeasured),

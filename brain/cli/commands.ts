@@ -10,6 +10,9 @@ import { nodeList } from "./inventory/node-list.ts";
 import { poolList } from "./inventory/pool-list.ts";
 import { repairPause, repairResume, repairStatus } from "./maintain/repair.ts";
 import { scrub } from "./maintain/scrub.ts";
+import { migrationAbort } from "./migration/abort.ts";
+import { migrationDescribe } from "./migration/describe.ts";
+import { migrationList } from "./migration/list.ts";
 import { plan } from "./plan/plan.ts";
 import { stripeDescribe } from "./stripe/describe.ts";
 import { stripeList } from "./stripe/list.ts";
@@ -48,6 +51,9 @@ export const commands: readonly Command[] = [
   stripeList,
   stripeDescribe,
   plan,
+  migrationList,
+  migrationDescribe,
+  migrationAbort,
   scrub,
   repairStatus,
   repairPause,

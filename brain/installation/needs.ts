@@ -3,6 +3,7 @@
  * under the brain's service account.
  */
 import { apiGroup } from "@couchestor/common/crd/object.ts";
+import { openEbsGroup } from "../kube/mayastor-objects.ts";
 
 export type Verb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete";
 
@@ -36,7 +37,7 @@ export const brainNeeds: readonly Need[] = [
   ours("storagepolicies/status", ["update"]),
   ours("erasurecodingpolicies", read),
   ours("erasurecodingpolicies/status", ["update"]),
-  ours("migrations", [...read, "create", "delete"]),
+  ours("migrations", [...read, "create", "update", "delete"]),
   ours("migrations/status", ["update"]),
   ours("ecvolumes", [...read, "create", "update", "delete"]),
   ours("ecvolumes/status", ["update"]),
@@ -47,8 +48,11 @@ export const brainNeeds: readonly Need[] = [
   ours("storagenodes", [...read, "create", "update"]),
   ours("storagenodes/status", ["update"]),
   ours("clusters", [...read, "create", "update"]),
-  { group: "", resource: "persistentvolumes", verbs: read },
+  { group: "", resource: "persistentvolumes", verbs: [...read, "patch"] },
   { group: "", resource: "persistentvolumeclaims", verbs: read },
+  // Mayastor's own, where a cluster has them.
+  { group: openEbsGroup, resource: "diskpools", verbs: ["list"] },
+  { group: openEbsGroup, resource: "mayastorvolumes", verbs: ["list"] },
   {
     group: "admissionregistration.k8s.io",
     resource: "validatingwebhookconfigurations",

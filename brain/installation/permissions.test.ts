@@ -223,7 +223,7 @@ describe.skipIf(missing !== undefined)("under the brain's service account", () =
       [{ group: "", resource: "nodes" }, ["list", "update", "patch"]],
       [{ group: "", resource: "pods", namespace: brainNamespace }, ["list", "create", "delete"]],
       [{ group: "", resource: "pods/exec", namespace: brainNamespace }, ["create"]],
-      [{ group: "", resource: "persistentvolumes" }, ["create", "update", "patch", "delete", "deletecollection"]],
+      [{ group: "", resource: "persistentvolumes" }, ["create", "update", "delete", "deletecollection"]],
       [{ group: "", resource: "persistentvolumeclaims", namespace: "default" }, ["create", "update", "delete"]],
       [
         { group: "", resource: `serviceaccounts/token`, namespace: brainNamespace, name: brainServiceAccount },
@@ -269,7 +269,7 @@ describe.skipIf(missing !== undefined)("under the brain's service account", () =
       [{ group: apiGroup, resource: "erasurecodingpolicies" }, ["create", "update", "patch", "delete"]],
       [{ group: apiGroup, resource: "ecstripes" }, ["patch", "deletecollection"]],
       [{ group: apiGroup, resource: "clusters" }, ["delete"]],
-      [{ group: apiGroup, resource: "migrations" }, ["update", "patch"]],
+      [{ group: apiGroup, resource: "migrations" }, ["patch", "deletecollection"]],
     ];
     for (const [what, verbs] of harmful) {
       for (const verb of verbs)

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
-import { MayastorSim } from "../testing/mayastor-sim.ts";
-import { MayastorClient, mayastorPolicy } from "./client.ts";
+import { MayastorSim } from "../testing/mayastor/at-rest.ts";
+import { MayastorClient } from "./client.ts";
+import { mayastorPolicy } from "./http-transport.ts";
 import { requiredPoolLabels, tieredPools, tieredReplicas } from "./mapping.ts";
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
@@ -184,7 +185,7 @@ describe("a Mayastor that is not well", () => {
     sim.mode = "html";
     const { code, message } = await failure(client().pools());
     expect(code).toBe("Internal");
-    expect(message).toContain('is not JSON: 24 bytes of text/html, beginning "<html>Bad Gateway</html>"');
+    expect(message).toContain('is not JSON: it begins "<html>Bad Gateway</html>"');
   });
 
   test("or nobody does: it is given up in time", async () => {

@@ -1,29 +1,27 @@
-/** Mayastor's REST API v0. Reads only, so far: lists, page by page, and what the server can do. */
-import { AppError, type ErrorCode } from "@couchestor/common/errors/app-error.ts";
-import { type ClientOptions, createClient, type HttpClient } from "@couchestor/common/http/client.ts";
-import type { PolicySettings } from "@couchestor/common/resilience/policies.ts";
+/** Mayastor's REST API v0: what it tells, read tolerantly, and the few changes that migrations need. */
+import { AppError } from "@couchestor/common/errors/app-error.ts";
+import { parseOrThrow } from "@couchestor/common/errors/from-zod.ts";
 import { z } from "zod";
+import { HttpTransport, type HttpTransportOptions } from "./http-transport.ts";
 import {
+  descriptionSchema,
   type MayastorNode,
   type MayastorPool,
   type MayastorVolume,
   nodeSchema,
   poolSchema,
-  restErrorSchema,
+  type RebuildHistory,
+  rebuildHistorySchema,
   volumePageSchema,
   volumeSchema,
 } from "./model.ts";
+import { answerError, outcomeOf, outcomeOfError, type WriteOutcome } from "./outcome.ts";
+import type { MayastorAnswer, MayastorRequest, MayastorTransport } from "./transport.ts";
 
-export interface MayastorOptions {
-  /** `http://mayastor-api-rest.mayastor.svc:8081`, without `/v0`. */
-  url: string;
-  tls?: ClientOptions["tls"];
-  /** Sent with each request, such as an authorization. Asked each time: tokens rotate. */
-  headers?: () => Record<string, string>;
-  policy?: PolicySettings;
+export type MayastorOptions = (HttpTransportOptions | { transport: MayastorTransport }) & {
   /** Volumes asked for at once. */
   pageEntries?: number;
-}
+};
 
 /** What can be read of a list, and what can't. */
 export interface MayastorList<T> {
@@ -38,40 +36,33 @@ export interface MayastorFeatures {
   poolDrain: boolean;
 }
 
-/** The server cuts its own work off after up to 30 s. */
-export const mayastorPolicy: PolicySettings = {
-  timeoutMs: 60_000,
-  attemptsMax: 3,
-  pauseMs: 500,
-  pauseMsMax: 5_000,
-  failuresToOpen: 5,
-  openMs: 10_000,
-};
 const pageEntriesDefault = 500;
 const volumesMax = 100_000;
-const answerBytesMax = 64 * 1024 * 1024;
 const unreadableMax = 16;
 
+/** What a cordon of a pool keeps away: replicas alone. */
+const poolCordonBody = { replicas: true, snapshots: false, restores: false, import: false };
+
 export class MayastorClient {
+  /** Where it is, for messages. */
   readonly url: string;
-  readonly #options: MayastorOptions;
-  readonly #client: HttpClient;
+  readonly #transport: MayastorTransport;
+  readonly #pageEntries: number;
 
   constructor(options: MayastorOptions) {
-    this.url = options.url.replace(/\/+$/, "");
-    this.#options = options;
-    const { tls, policy = mayastorPolicy } = options;
-    this.#client = createClient({ peer: "Mayastor", baseUrl: this.url, tls, policy, readError });
+    this.url = "url" in options ? options.url.replace(/\/+$/, "") : "in this process";
+    this.#transport = "url" in options ? new HttpTransport(options) : options.transport;
+    this.#pageEntries = options.pageEntries ?? pageEntriesDefault;
   }
 
   /** All volumes, each once, although the server's pages may shift while they are read. */
   async volumes(signal?: AbortSignal): Promise<MayastorList<MayastorVolume>> {
     const found = new Map<string, MayastorVolume>();
     const unreadable: string[] = [];
-    const max_entries = this.#options.pageEntries ?? pageEntriesDefault;
-    let starting_token: number | undefined;
+    let token: number | undefined;
     do {
-      const page = await this.#get("/volumes", volumePageSchema, { max_entries, starting_token }, signal);
+      const from = token === undefined ? "" : `&starting_token=${token}`;
+      const page = await this.#get(`/volumes?max_entries=${this.#pageEntries}${from}`, volumePageSchema, signal);
       for (const entry of page.entries) {
         const volume = readOne("volume", volumeSchema, entry, unreadable);
         if (volume !== undefined) found.set(volume.spec.uuid, volume);
@@ -83,21 +74,18 @@ export class MayastorClient {
         );
       }
       const next = page.next_token ?? undefined;
-      if (next !== undefined && next <= (starting_token ?? 0)) {
-        throw new AppError(
-          "Internal",
-          `Mayastor's list of volumes does not go on: after ${starting_token} comes ${next}`,
-        );
+      if (next !== undefined && next <= (token ?? 0)) {
+        throw new AppError("Internal", `Mayastor's list of volumes does not go on: after ${token} comes ${next}`);
       }
-      starting_token = next;
-    } while (starting_token !== undefined);
+      token = next;
+    } while (token !== undefined);
     return { items: [...found.values()], unreadable };
   }
 
   /** One volume, from the server's cache, which may be half a minute old. Undefined if there is none. */
   async volume(uuid: string, signal?: AbortSignal): Promise<MayastorVolume | undefined> {
     try {
-      return await this.#get(`/volumes/${encodeURIComponent(uuid)}`, volumeSchema, {}, signal);
+      return await this.#get(`/volumes/${encodeURIComponent(uuid)}`, volumeSchema, signal);
     } catch (error) {
       // Only Mayastor's own word that there is none counts; a proxy's 404 does not.
       if (error instanceof AppError && error.code === "NotFound" && error.data["kind"] === "NotFound") return undefined;
@@ -113,11 +101,55 @@ export class MayastorClient {
     return await this.#list("node", "/nodes", nodeSchema, signal);
   }
 
+  /** The latest rebuilds of a published volume. Undefined if it has none, or isn't published. */
+  async rebuildHistory(uuid: string, signal?: AbortSignal): Promise<RebuildHistory | undefined> {
+    try {
+      return await this.#get(`/volumes/${encodeURIComponent(uuid)}/rebuild-history`, rebuildHistorySchema, signal);
+    } catch (error) {
+      if (error instanceof AppError && (error.code === "NotFound" || error.code === "FailedPrecondition"))
+        return undefined;
+      throw error;
+    }
+  }
+
   /** What the server can do, by the paths that its own description names. */
   async features(signal?: AbortSignal): Promise<MayastorFeatures> {
-    const { paths } = await this.#get("/api/spec", z.object({ paths: z.record(z.string(), z.unknown()) }), {}, signal);
+    const { paths } = await this.#get("/api/spec", descriptionSchema, signal);
     const has = (pattern: RegExp): boolean => Object.keys(paths).some((path) => pattern.test(path));
     return { poolCordon: has(/\/pools\/\{[^}]+\}\/cordon$/), poolDrain: has(/\/pools\/\{[^}]+\}\/drain$/) };
+  }
+
+  /** Sets how many replicas a volume is to have; the server takes steps of one only. The copying goes on behind the answer. */
+  async setReplicaCount(uuid: string, count: number, signal?: AbortSignal): Promise<WriteOutcome> {
+    return await this.#write("PUT", `/volumes/${encodeURIComponent(uuid)}/replica_count/${count}`, signal);
+  }
+
+  /** Keeps new replicas off a pool. Cordons of pools are not counted: whoever lifts one lifts everybody's. 2.10 and newer. */
+  async cordonPool(pool: string, signal?: AbortSignal): Promise<WriteOutcome> {
+    return await this.#write("PUT", `/pools/${encodeURIComponent(pool)}/cordon`, signal, poolCordonBody);
+  }
+
+  async uncordonPool(pool: string, signal?: AbortSignal): Promise<WriteOutcome> {
+    return await this.#write("DELETE", `/pools/${encodeURIComponent(pool)}/cordon`, signal, poolCordonBody);
+  }
+
+  /** Keeps new replicas and targets off a node until each label it was cordoned with has been taken back. */
+  async cordonNode(node: string, label: string, signal?: AbortSignal): Promise<WriteOutcome> {
+    return await this.#write("PUT", nodeCordonPath(node, label), signal);
+  }
+
+  async uncordonNode(node: string, label: string, signal?: AbortSignal): Promise<WriteOutcome> {
+    return await this.#write("DELETE", nodeCordonPath(node, label), signal);
+  }
+
+  /** Gives a pool a label. Refused if it has the key with another value. */
+  async setPoolLabel(pool: string, key: string, value: string, signal?: AbortSignal): Promise<WriteOutcome> {
+    const label = `${encodeURIComponent(key)}=${encodeURIComponent(value)}`;
+    return await this.#write("PUT", `/pools/${encodeURIComponent(pool)}/label/${label}`, signal);
+  }
+
+  async removePoolLabel(pool: string, key: string, signal?: AbortSignal): Promise<WriteOutcome> {
+    return await this.#write("DELETE", `/pools/${encodeURIComponent(pool)}/label/${encodeURIComponent(key)}`, signal);
   }
 
   async #list<S extends z.ZodType>(
@@ -127,7 +159,7 @@ export class MayastorClient {
     signal: AbortSignal | undefined,
   ): Promise<MayastorList<z.output<S>>> {
     const unreadable: string[] = [];
-    const entries = await this.#get(path, z.array(z.unknown()), {}, signal);
+    const entries = await this.#get(path, z.array(z.unknown()), signal);
     const items = entries.flatMap((entry) => {
       const item = readOne(what, schema, entry, unreadable);
       return item === undefined ? [] : [item];
@@ -135,16 +167,43 @@ export class MayastorClient {
     return { items, unreadable };
   }
 
-  #get<S extends z.ZodType>(
-    path: string,
-    schema: S,
-    query: Record<string, number | undefined>,
-    signal: AbortSignal | undefined,
-  ): Promise<z.output<S>> {
-    const { headers } = this.#options;
-    const sent = headers === undefined ? {} : { headers: headers() };
-    return this.#client.json("GET", `/v0${path}`, schema, { query, signal, answerBytesMax, ...sent });
+  async #get<S extends z.ZodType>(path: string, schema: S, signal: AbortSignal | undefined): Promise<z.output<S>> {
+    const what = `the answer of Mayastor to GET /v0${path}`;
+    const answer = await this.#send({ method: "GET", path: `/v0${path}`, signal });
+    const { status, body } = answer;
+    if (status < 200 || status >= 300) throw answerError(`GET /v0${path}`, answer);
+    if (body === undefined || typeof body === "string") {
+      const begins = (body ?? "").slice(0, 100);
+      throw new AppError("Internal", `${what} is not JSON: it begins "${begins}"`, { data: { begins } });
+    }
+    try {
+      return parseOrThrow(schema, body, what);
+    } catch (error) {
+      throw new AppError("Internal", error instanceof Error ? error.message : String(error), { cause: error });
+    }
   }
+
+  async #write(
+    method: "PUT" | "DELETE",
+    path: string,
+    signal: AbortSignal | undefined,
+    body?: object,
+  ): Promise<WriteOutcome> {
+    const what = `${method} /v0${path}`;
+    try {
+      return outcomeOf(what, await this.#send({ method, path: `/v0${path}`, body, signal }));
+    } catch (error) {
+      return outcomeOfError(error);
+    }
+  }
+
+  #send(request: MayastorRequest): Promise<MayastorAnswer> {
+    return this.#transport.request(request);
+  }
+}
+
+function nodeCordonPath(node: string, label: string): string {
+  return `/nodes/${encodeURIComponent(node)}/cordon/${encodeURIComponent(label)}`;
 }
 
 function readOne<S extends z.ZodType>(
@@ -167,31 +226,4 @@ function nameOf(entry: unknown): string {
   const { id, spec } = (entry ?? {}) as { id?: unknown; spec?: { uuid?: unknown } | null };
   const name = id ?? spec?.uuid;
   return typeof name === "string" ? name.slice(0, 64) : "without a name";
-}
-
-const codes: Readonly<Record<number, ErrorCode>> = {
-  400: "InvalidArgument",
-  401: "FailedPrecondition",
-  403: "FailedPrecondition",
-  404: "NotFound",
-  408: "Timeout",
-  409: "Conflict",
-  412: "FailedPrecondition",
-  422: "AlreadyExists",
-  501: "FailedPrecondition",
-  503: "Unavailable",
-  504: "Timeout",
-  507: "NoSpace",
-};
-
-/** Mayastor's own errors. Timeout and Unavailable leave open whether what was asked for happens. */
-function readError(status: number, body: unknown): AppError | undefined {
-  const parsed = restErrorSchema.safeParse(body);
-  if (!parsed.success) return undefined;
-  const { kind, details, message } = parsed.data;
-  const text = [details, message].filter((part) => part !== "").join("; ");
-  const access = status === 401 || status === 403 ? "; give the brain a token that Mayastor accepts" : "";
-  return new AppError(codes[status] ?? "Internal", `Mayastor: ${kind}: ${text.slice(0, 500)}${access}`, {
-    data: { status, kind, details: details.slice(0, 2_000) },
-  });
 }

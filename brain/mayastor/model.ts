@@ -12,6 +12,9 @@ function word<const T extends readonly string[]>(...known: T) {
 const bytes = z.number().min(0);
 const labels = z.record(z.string(), z.string());
 
+/** Labels that nodes or pools must have, or must not. An empty value stands for any. */
+const labelledSchema = z.object({ inclusion: labels.nullish(), exclusion: labels.nullish() });
+
 export const replicaTopologySchema = z.object({
   node: z.string().nullish(),
   pool: z.string().nullish(),
@@ -20,6 +23,7 @@ export const replicaTopologySchema = z.object({
   "rebuild-progress": z.number().nullish(),
   /** 2.9 and newer. */
   healthy: z.boolean().nullish(),
+  usage: z.object({ allocated: bytes.nullish() }).nullish().catch(undefined),
 });
 
 const nexusSchema = z.object({
@@ -47,7 +51,13 @@ export const volumeSchema = z.object({
     target: z.object({ node: z.string() }).nullish(),
     topology: z
       .object({
-        pool_topology: z.object({ labelled: z.object({ inclusion: labels.nullish() }).nullish() }).nullish(),
+        node_topology: z
+          .object({
+            labelled: labelledSchema.nullish(),
+            explicit: z.object({ allowed_nodes: z.array(z.string()).catch([]) }).nullish(),
+          })
+          .nullish(),
+        pool_topology: z.object({ labelled: labelledSchema.nullish() }).nullish(),
       })
       .nullish(),
     affinity_group: z.object({ id: z.string() }).nullish(),
@@ -94,6 +104,24 @@ export const nodeSchema = z.object({
   state: z.object({ status: word("Online", "Offline").catch("Unknown"), version: z.string().nullish() }).nullish(),
 });
 export type MayastorNode = z.output<typeof nodeSchema>;
+
+export const rebuildHistorySchema = z.object({
+  records: z.array(
+    z.object({
+      childUri: z.string(),
+      rebuildJobState: word("Init", "Rebuilding", "Stopped", "Paused", "Failed", "Completed").catch("Unknown"),
+      blocksTotal: z.number().catch(0),
+      blocksRecovered: z.number().catch(0),
+      blocksRemaining: z.number().nullish(),
+      blockSize: z.number().catch(0),
+      endTime: z.string().nullish(),
+    }),
+  ),
+});
+export type RebuildHistory = z.output<typeof rebuildHistorySchema>;
+
+/** The description that a server gives of itself: its paths tell what it can do. */
+export const descriptionSchema = z.object({ paths: z.record(z.string(), z.unknown()) });
 
 export const volumePageSchema = z.object({ entries: z.array(z.unknown()), next_token: z.number().nullish() });
 

@@ -4,9 +4,10 @@ import { hostname } from "node:os";
 import { type ListenAddress, parseListenAddress } from "@couchestor/common/http/listener.ts";
 import type { PeerFiles } from "@couchestor/common/tls/peer-credentials.ts";
 import { type BrainConfig, brainConfigOf, invalidFlags } from "../config.ts";
+import { type MigrationSettings, migrationSettings } from "../migration/settings.ts";
 import type { HeatMetrics } from "../tiering/heat-queries.ts";
 import { Checks } from "./flag-checks.ts";
-import { envName, flagValues, named, type OperatorFlagValues, type Twin, twins } from "./flags.ts";
+import { allowances, envName, flagValues, named, type OperatorFlagValues, type Twin, twins } from "./flags.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -42,7 +43,12 @@ export interface OperatorConfig {
   mayastorFiles: PeerFiles;
   maxConcurrentMigrations: number;
   migrationTimeoutMs: number;
-  syncPollIntervalMs: number;
+  /** How migrations are carried out. */
+  migration: MigrationSettings;
+  /** Bytes a second that migrations of all policies may begin to copy; undefined: no limit. */
+  migrationBytesPerSecond: number | undefined;
+  /** Undefined: no audit log. */
+  auditLogFile: string | undefined;
   dryRun: boolean;
   preservationMode: boolean;
   /** How often heat is looked at when nothing changes. */
@@ -90,7 +96,9 @@ export function parseOperatorConfig(argv: readonly string[], env: Env = process.
     mayastorFiles: checked.peerFiles("mayastor", mayastorUrl),
     maxConcurrentMigrations: checked.whole("max-concurrent-migrations", 1, 100),
     migrationTimeoutMs: checked.whole("migration-timeout-minutes", 1, 7 * 24 * 60) * 60_000,
-    syncPollIntervalMs: checked.whole("sync-poll-interval-seconds", 1, 3600) * 1000,
+    migration: migrationSettingsOf(checked, twin),
+    migrationBytesPerSecond: checked.rate("migration-bytes-per-second"),
+    auditLogFile: twin("audit-log") || undefined,
     dryRun: checked.boolean("dry-run"),
     preservationMode: checked.boolean("preservation-mode"),
     reconcileEveryMs: checked.duration("reconcile-every", values["reconcile-every"] ?? "", 1000, 3_600_000),
@@ -98,6 +106,28 @@ export function parseOperatorConfig(argv: readonly string[], env: Env = process.
   };
   if (problems.length > 0) throw invalidFlags(problems);
   return config;
+}
+
+const pollMsMax = 5_000;
+
+function migrationSettingsOf(checked: Checks, twin: (name: Twin) => string): MigrationSettings {
+  const allowed = new Set(checked.words("migration-allow", allowances));
+  const copyPollMs = checked.whole("sync-poll-interval-seconds", 1, 3600) * 1000;
+  return {
+    ...migrationSettings,
+    settleMs: checked.duration("settle-time", twin("settle-time"), 1_000, 600_000),
+    rebuildsMax: checked.whole("max-rebuilds", 1, 1_000),
+    copyPollMs,
+    pollMs: Math.min(copyPollMs, pollMsMax),
+    allow: {
+      snapshots: allowed.has("snapshots"),
+      labelSteering: allowed.has("label-steering"),
+      shrinkThenGrow: allowed.has("shrink-then-grow"),
+      shrinkTwoReplicas: allowed.has("shrink-two-replicas"),
+      ambiguousPlacement: allowed.has("ambiguous-placement"),
+      offlineRebuild: allowed.has("offline-rebuild"),
+    },
+  };
 }
 
 function leaderEndpointsOf(service: string, address: string | undefined, problems: string[]) {

@@ -1,10 +1,12 @@
 /** Reads the values of flags: what is wrong with one is noted, so that all problems can be told at once. */
 import type { PeerFiles } from "@couchestor/common/tls/peer-credentials.ts";
+import { parseBytes } from "@couchestor/common/units/bytes.ts";
 import { parseDuration } from "@couchestor/common/units/duration.ts";
 import type { HeatMetrics } from "../tiering/heat-queries.ts";
 import { named, type Twin } from "./flags.ts";
 
 const metricNamesMax = 8;
+const rateMin = 1024 * 1024;
 const matcher = String.raw`\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=|!=|=~|!~)\s*"([^"\\\n]|\\.)*"\s*`;
 const matchers = new RegExp(`^${matcher}(,${matcher})*$`);
 
@@ -86,6 +88,29 @@ export class Checks {
       this.#problems.push(`${named(`${peer}-url`)}: got "${url}", allowed with certificates is an https:// address`);
     }
     return files;
+  }
+
+  /** Words with commas between, each of a list. */
+  words<const T extends string>(name: Twin, allowed: readonly T[]): T[] {
+    const got = this.#twin(name)
+      .split(",")
+      .map((word) => word.trim())
+      .filter((word) => word !== "");
+    const wrong = got.filter((word) => !(allowed as readonly string[]).includes(word));
+    if (wrong.length > 0)
+      this.#problems.push(`${named(name)}: got "${wrong.join(", ")}", allowed are ${allowed.join(", ")}`);
+    return got as T[];
+  }
+
+  /** Bytes a second such as `200MiB`; undefined without one. */
+  rate(name: Twin): number | undefined {
+    const got = this.#twin(name);
+    if (got === "") return undefined;
+    return this.take(1, () => {
+      const bytes = parseBytes(got.replace(/\/s$/, ""), named(name));
+      if (bytes < rateMin) throw new Error(`${named(name)}: got ${got}, allowed is at least 1MiB`);
+      return bytes;
+    });
   }
 
   duration(flag: string, got: string, minMs: number, maxMs: number): number {

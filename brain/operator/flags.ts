@@ -3,6 +3,17 @@ import { parseArgs } from "node:util";
 import { type BrainFlagValues, brainFlags } from "../config.ts";
 import { mayastorMetrics } from "../tiering/heat-queries.ts";
 
+/** What an administrator may allow, as flags name it. */
+export const allowances = [
+  "snapshots",
+  "label-steering",
+  "shrink-then-grow",
+  "shrink-two-replicas",
+  "ambiguous-placement",
+  "offline-rebuild",
+] as const;
+export type Allowance = (typeof allowances)[number];
+
 const text = { type: "string" } as const;
 const { "metrics-listen": _, "health-listen": __, "log-level": ___, "log-format": ____, ...shared } = brainFlags;
 
@@ -12,6 +23,11 @@ export const twins = {
   "max-concurrent-migrations": "2",
   "migration-timeout-minutes": "30",
   "sync-poll-interval-seconds": "10",
+  "settle-time": "36s",
+  "max-rebuilds": "10",
+  "migration-bytes-per-second": "",
+  "migration-allow": "",
+  "audit-log": "",
   "dry-run": "false",
   "preservation-mode": "false",
   "mayastor-namespace": "mayastor",
@@ -107,6 +123,12 @@ export const operatorUsage = `couchestor brain --store kubernetes [flags]
                             change (PROMETHEUS_TOKEN_FILE, PROMETHEUS_CA, PROMETHEUS_CERT, PROMETHEUS_KEY; MAYASTOR_…)
   --max-concurrent-migrations 2      of all policies together (MAX_CONCURRENT_MIGRATIONS)
   --migration-timeout-minutes 30     (MIGRATION_TIMEOUT_MINUTES)   --sync-poll-interval-seconds 10 (SYNC_POLL_INTERVAL_SECONDS)
+  --settle-time 36s         what was asked of Mayastor counts as settled when reads were equal for longer; more than its cache and deadlines (SETTLE_TIME)
+  --max-rebuilds 10         replicas filled at once (MAX_REBUILDS)
+  --migration-bytes-per-second 200MiB   of all policies: a migration begins when those before it would be through at this rate
+                            (MIGRATION_BYTES_PER_SECOND; no limit without it; a rebuild itself can't be slowed down)
+  --migration-allow WORDS   lifts refusals, with commas between: ${allowances.join(", ")} (MIGRATION_ALLOW)
+  --audit-log FILE          who decided what and why, as JSON lines (AUDIT_LOG; none without it)
   --dry-run                 decide, show, and move nothing (DRY_RUN=true)
   --preservation-mode       old replicas are kept (PRESERVATION_MODE=true)
   --reconcile-every 30s     how often heat is looked at

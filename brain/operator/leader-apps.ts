@@ -21,10 +21,11 @@ export interface TermApps {
 /** The apps of one term. */
 export function termApps(term: LeaderTerm, onError: (error: unknown) => void): TermApps {
   const admin = adminApp(term.brain, onError);
-  const plan = appOf("CoucheStor brain, plan", [planRoute(term.tiering)], onError);
-  // Both have their own word for what isn't there; the plan's has only the one path.
+  const tiering = appOf("CoucheStor brain, tiering", [planRoute(term.tiering), ...term.migrationRoutes()], onError);
+  // Both have their own word for what isn't there; tiering has only these paths.
+  const isTiering = (path: string): boolean => /^\/v1\/(plan|migrations)(\/|$)/.test(path);
   const both: App = {
-    fetch: (request) => (new URL(request.url).pathname === "/v1/plan" ? plan.fetch(request) : admin.fetch(request)),
+    fetch: (request) => (isTiering(new URL(request.url).pathname) ? tiering.fetch(request) : admin.fetch(request)),
   };
   const registry = brainMetrics(term.brain, new Registry());
   // Counted from the caches, by the states that ECStripes carry.

@@ -7,6 +7,7 @@ import type { QueueStats } from "../runtime/work-queue.ts";
 import type { TieringReport } from "../tiering/reconcile.ts";
 import type { CacheState } from "./caches.ts";
 import { migrationResults } from "./kept-migration.ts";
+import { CarriedOut } from "./migration-metrics.ts";
 
 type Sample = { labels?: Record<string, string>; value: number };
 
@@ -30,6 +31,8 @@ export class OperatorMetrics {
   readonly #requests: Histogram;
   readonly #requestErrors: Counter;
   readonly #reviews: Counter;
+  /** Of migrations that this brain carries out. */
+  readonly carriedOut: CarriedOut;
 
   constructor(scraped: Scraped) {
     this.registry = createRegistry({ role: "brain" });
@@ -73,6 +76,7 @@ export class OperatorMetrics {
       labelNames: ["kind", "allowed"],
       registers,
     });
+    this.carriedOut = new CarriedOut(this.registry);
     addGauges(this.registry, scraped);
   }
 

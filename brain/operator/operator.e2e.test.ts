@@ -82,12 +82,12 @@ describe.skipIf(missing !== undefined)(
       });
       const described = await until("the decisions are told", async () => {
         const { text } = await kubectl(plane, ["describe", "sp", "tiers"]);
-        return text.includes("ShouldMove") ? text : undefined;
+        return text.includes("WouldMove") ? text : undefined;
       });
       for (const words of ["Volumes are watched.", "Heat is measured.", "Mixed Volumes:           1"])
         expect(described).toContain(words);
       expect(described).toMatch(
-        /Normal +ShouldMove .*default\/claim-1\), cold to hot: cold-2 to hot-1, cold-3 to hot-2\. 6000 IOPS/,
+        /Normal +WouldMove .*default\/claim-1\), cold to hot: cold-2 to hot-1, cold-3 to hot-2\. 6000 IOPS/,
       );
       const lines = (await watching).text.split("\n").filter((line) => line.startsWith("tiers"));
       const columns = lines.map((line) => line.split(/ +/).slice(0, 6));
@@ -100,8 +100,8 @@ describe.skipIf(missing !== undefined)(
       const rows = stdout.split("\n").filter((line) => line.startsWith("pvc-"));
       const columns = rows.map((row) => row.replace(/^pvc-\S+0(\d)/, "$1").split(/ {2,}/));
       expect(columns.map(([n, , ...rest]) => [n, ...rest.slice(0, 5)])).toEqual([
-        ["1", "cold", "6000", "hot", "move", "cold-2→hot-1 cold-3→hot-2"],
-        ["4", "mixed", "40", "cold", "move", "hot-3→cold-1"],
+        ["1", "cold", "6000", "hot", "would move", "cold-2→hot-1 cold-3→hot-2"],
+        ["4", "mixed", "40", "cold", "would move", "hot-3→cold-1"],
         ["2", "cold", "3000", "warm", "wait", "cold-3→warm-1 cold-4→warm-2"],
         ["3", "hot", "50", "cold", "wait", "hot-1→cold-3 hot-2→cold-4"],
         ["5", "cold", "unknown", "-", "stay", "-"],

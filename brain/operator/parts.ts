@@ -7,6 +7,7 @@ import type { KubeClient } from "../kube/client.ts";
 import type { MayastorClient } from "../mayastor/client.ts";
 import type { AgentPort } from "../ports.ts";
 import type { PrometheusHeat } from "../tiering/prometheus-heat.ts";
+import type { AuditLog } from "./audit-log.ts";
 import type { Caches } from "./caches.ts";
 import type { OperatorConfig } from "./config.ts";
 import type { OperatorMetrics } from "./metrics.ts";
@@ -45,4 +46,5 @@ export interface OperatorParts {
   heat: PrometheusHeat;
   agents: AgentPort;
   metrics: () => OperatorMetrics;
+  audit: AuditLog;
 }

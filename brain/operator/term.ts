@@ -4,12 +4,15 @@
  * still does comes to nothing.
  */
 import type { ErasureCodingPolicy } from "@couchestor/common/crd/erasure-coding-policy.ts";
-import type { Resource } from "@couchestor/common/crd/object.ts";
+import { migrationKind } from "@couchestor/common/crd/migration.ts";
+import { apiVersion, type Resource } from "@couchestor/common/crd/object.ts";
 import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import { Brain } from "../brain.ts";
+import type { Route } from "../http/route-table.ts";
 import { EventRecorder } from "../kube/events.ts";
 import { KubeStore } from "../kube/kube-store.ts";
 import type { KubeObject } from "../kube/objects.ts";
+import type { MigrationNews } from "../migration/ports.ts";
 import { erasureCodingPolicyController } from "../policies/erasure-coding-policy-controller.ts";
 import { StripeTally, type TalliedStripe, type TalliedVolume } from "../policies/stripe-tally.ts";
 import type { AgentPort } from "../ports.ts";
@@ -17,12 +20,16 @@ import type { Controller, ControllerDeps, Source } from "../runtime/controller.t
 import type { Leadership } from "../runtime/leadership.ts";
 import type { Part } from "../runtime/manager.ts";
 import { tieringController } from "../tiering/controller.ts";
-import { claimedVolumes } from "../tiering/kube-volumes.ts";
-import type { Plan } from "../tiering/model.ts";
-import { Tiering } from "../tiering/reconcile.ts";
+import type { Plan, PlanEntry } from "../tiering/model.ts";
+import type { Tiering } from "../tiering/reconcile.ts";
 import { conditionEvents, conditionsOf } from "./condition-events.ts";
+import { migrationRoutes } from "./migration-routes.ts";
+import { migrationWork } from "./migration-work.ts";
 import { MoveTeller } from "./move-events.ts";
 import type { OperatorParts } from "./parts.ts";
+import { tieringWork } from "./tiering-work.ts";
+
+const migrationObject = { apiVersion, kind: migrationKind.kind };
 
 /** The events' reportingController. */
 export const eventController = "storage.billyronks.io/brain";
@@ -39,7 +46,7 @@ export class LeaderTerm {
   readonly #moves = new MoveTeller();
 
   constructor(parts: OperatorParts, leadership: Leadership) {
-    const { deps, client, config, heat, mayastor, caches } = parts;
+    const { deps, client, config } = parts;
     const { clock, prng, logger } = deps;
     this.#parts = parts;
     this.#leadership = leadership;
@@ -59,34 +66,30 @@ export class LeaderTerm {
       },
       config.brain.options,
     );
-    this.tiering = new Tiering(
-      {
-        clock,
-        store: this.#store,
-        policies: () => caches.policies.values(),
-        volumes: () => claimedVolumes(caches.volumes.values(), (key) => caches.claims.get(key)),
-        active: () => [...caches.migrations.values()].flatMap(({ active }) => (active === undefined ? [] : [active])),
-        ended: () => [...caches.migrations.values()].flatMap(({ ended }) => (ended === undefined ? [] : [ended])),
-        mayastor,
-        heat,
-      },
-      {
-        maxConcurrent: config.maxConcurrentMigrations,
-        dryRun: config.dryRun,
-        preservationMode: config.preservationMode,
-      },
-    );
-    this.controllers = [this.#tieringController(), this.#codingController()];
+    this.tiering = tieringWork(parts, {
+      store: this.#store,
+      leadership,
+      tally: this.tally,
+      decided: (entry, policy, migration) => this.#tellDecided(entry, policy, migration),
+    });
+    this.controllers = [this.#tieringController(), this.#codingController(), this.#migrationController()];
   }
 
   /** In the order in which they start; they stop the other way round. */
   parts(): Part[] {
     return [
       { name: "store", start: () => undefined, stop: () => this.#store.close() },
+      { name: "audit-log", start: () => undefined, stop: () => this.#parts.audit.flush() },
       { name: "events", start: () => this.#tellTransitions(), stop: () => this.events.stop() },
       { name: "brain", start: () => this.brain.start(), stop: () => this.brain.stop(), stopMsMax: brainStopMsMax },
       ...this.controllers,
     ];
+  }
+
+  /** For the admin API. */
+  migrationRoutes(): Route[] {
+    const { audit } = this.#parts;
+    return migrationRoutes({ store: this.#store, aborted: (name, volume) => audit.aborted(name, volume) });
   }
 
   #controllerDeps(name: string): ControllerDeps {
@@ -114,6 +117,29 @@ export class LeaderTerm {
     );
   }
 
+  #migrationController(): Controller {
+    const { relays, deps, mayastor, config } = this.#parts;
+    const leadership = this.#leadership;
+    return migrationWork(
+      {
+        deps,
+        store: this.#store,
+        mayastor,
+        leadership,
+        tally: this.tally,
+        settings: config.migration,
+        dryRun: config.dryRun,
+        tell: (news) => this.#tellNews(news),
+        metrics: {
+          ended: (end) => this.#parts.metrics().carriedOut.ended(end),
+          called: (call) => this.#parts.metrics().carriedOut.called(call),
+        },
+      },
+      this.#controllerDeps("migration"),
+      relays.migrations.during(leadership.signal),
+    );
+  }
+
   #codingController(): Controller {
     const { relays, caches, deps } = this.#parts;
     const { signal } = this.#leadership;
@@ -129,6 +155,24 @@ export class LeaderTerm {
     return erasureCodingPolicyController(this.#controllerDeps("erasure-coding-policy"), parts, {
       mayAct: () => this.#leadership.assertLeader(),
     });
+  }
+
+  /** What was decided, for the audit log; `kubectl describe` shows it as ShouldMove. */
+  #tellDecided(entry: PlanEntry, policy: StoragePolicy, migration: string): void {
+    this.#parts.audit.decided(entry, policy, migration);
+  }
+
+  /** What happens to a migration, on itself and on its policy. */
+  #tellNews(news: MigrationNews): void {
+    const { caches, audit } = this.#parts;
+    audit.news(news);
+    const { type, reason, note } = news;
+    const text = { type, reason, action: "Migrate", note };
+    const migration = caches.migrations.get(news.migration);
+    if (migration !== undefined) this.events.record({ ...migrationObject, metadata: migration.metadata }, text);
+    const policy = news.policyRef === undefined ? undefined : caches.policies.get(news.policyRef);
+    if (policy !== undefined)
+      this.events.record(policy as unknown as KubeObject, { ...text, note: `${news.volumeName}: ${note}` });
   }
 
   #tellMoves(plan: Plan | undefined): void {

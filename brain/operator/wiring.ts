@@ -15,6 +15,7 @@ import { Manager, type ManagerEnd, type Part } from "../runtime/manager.ts";
 import { prometheusPolicy } from "../tiering/prometheus-api.ts";
 import { PrometheusHeat } from "../tiering/prometheus-heat.ts";
 import { WebhookServer } from "../webhook/server.ts";
+import { AuditLog } from "./audit-log.ts";
 import { cacheStates, cachesPart, makeCaches } from "./caches.ts";
 import type { OperatorConfig } from "./config.ts";
 import { type TermApps, termApps } from "./leader-apps.ts";
@@ -122,6 +123,7 @@ async function makeParts(
     }),
     agents: httpAgents(() => own.peers.material),
     metrics: () => metrics as OperatorMetrics,
+    audit: new AuditLog(deps, { file: config.auditLogFile, identity: config.identity }),
   };
   metrics = metricsFor(parts, own.state);
   countMigrations(parts, metrics);
@@ -183,7 +185,7 @@ function metricsFor({ caches }: OperatorParts, state: OperatorState): OperatorMe
     caches: () => cacheStates(caches),
     queues: () =>
       (state.term?.controllers ?? []).map(({ name, queueStats }) => ({ controller: name, stats: queueStats })),
-    activeMigrations: () => [...caches.migrations.values()].filter(({ active }) => active !== undefined).length,
+    activeMigrations: () => [...caches.migrations.values()].filter(({ result }) => result === undefined).length,
     stripes: () => state.term && Object.fromEntries(state.term.tally.totals()),
     report: () => state.term?.tiering.latest,
     droppedEvents: () => state.term?.events.dropped ?? 0,

@@ -2,6 +2,7 @@
 import { formatSelector, type LabelSelector, selectorProblems } from "@couchestor/common/crd/label-selector.ts";
 import { poolSelectorsOf, type StoragePolicySpec, type Tier } from "@couchestor/common/crd/storage-policy.ts";
 import { checkDuration } from "@couchestor/common/crd/texts.ts";
+import { scheduleProblems } from "../tiering/window.ts";
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
@@ -9,6 +10,8 @@ const dayMs = 86_400_000;
 export const samplingWindowLimits = { minMs: minuteMs, maxMs: 30 * dayMs };
 export const cooldownLimits = { minMs: 0, maxMs: 365 * dayMs };
 export const migrationTimeoutLimits = { minMs: minuteMs, maxMs: 7 * dayMs };
+
+export const windowLimits = { minMs: minuteMs, maxMs: 7 * dayMs };
 
 export interface Findings {
   /** Each names a field, what came and what is allowed. With any of these the policy does nothing. */
@@ -23,7 +26,10 @@ export function validateStoragePolicy(spec: StoragePolicySpec): Findings {
   const durations = [
     checkDuration(spec.samplingWindow, samplingWindowLimits, "samplingWindow"),
     checkDuration(spec.cooldownPeriod, cooldownLimits, "cooldownPeriod"),
-    checkDuration(spec.migrationTimeout, migrationTimeoutLimits, "migrationTimeout"),
+    ...(spec.migrationTimeout === undefined
+      ? []
+      : [checkDuration(spec.migrationTimeout, migrationTimeoutLimits, "migrationTimeout")]),
+    ...(spec.schedule === undefined ? [] : [checkDuration(spec.schedule.duration, windowLimits, "schedule.duration")]),
   ];
   const fields = [
     "hotPoolSelector",
@@ -36,6 +42,7 @@ export function validateStoragePolicy(spec: StoragePolicySpec): Findings {
   const problems = [
     ...watermarkProblems(spec),
     ...durations.flatMap((duration) => duration.problems),
+    ...(spec.schedule === undefined ? [] : scheduleProblems(spec.schedule)),
     ...fields.flatMap((field) => (spec[field] === undefined ? [] : selectorProblems(spec[field], field))),
   ];
   return { problems, warnings: [...deprecations(spec), ...surprises(spec, selectors)] };

@@ -28,7 +28,7 @@ import { Tiering, type TieringSettings } from "../tiering/reconcile.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { historyText } from "./exporter.ts";
 import { testClient } from "./kube-fixture.ts";
-import { MayastorSim } from "./mayastor-sim.ts";
+import { MayastorSim } from "./mayastor/at-rest.ts";
 import { until } from "./processes.ts";
 import { type Prometheus, startPrometheus } from "./prometheus.ts";
 
@@ -133,8 +133,7 @@ export class TieringCluster implements AsyncDisposable {
         store: new KubeStore(this.#deps),
         policies: () => this.policies.values(),
         volumes: () => claimedVolumes(this.volumes.values(), (key) => this.claims.get(key)),
-        active: () => [],
-        ended: () => [],
+        migrations: () => [],
         mayastor: new MayastorClient({ url: this.sim.url }),
         heat: this.#heat,
       },

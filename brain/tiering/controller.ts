@@ -10,7 +10,7 @@ export interface TieringSources {
   volumes: Source<KeptVolume>;
   claims: Source<KeptClaim>;
   /** Those under way hold space and turns, so nothing is decided before all are known. */
-  migrations: Source<unknown>;
+  migrations: Source<{ result: string | undefined }>;
 }
 
 export interface TieringControllerOptions extends Partial<ControllerOptions> {
@@ -59,7 +59,14 @@ export function tieringController(
   });
   sources.volumes.addHandler({ added: soon, updated: soon, deleted: soon });
   sources.claims.addHandler({ added: soon, updated: soon, deleted: soon });
-  sources.migrations.addHandler({ added: soon, updated: soon, deleted: soon });
+  sources.migrations.addHandler({
+    added: soon,
+    // Each step is written; only the end makes room for others.
+    updated: (migration, before) => {
+      if (migration.result !== before.result) soon();
+    },
+    deleted: soon,
+  });
   controller.enqueue(key);
   return controller
     .watch(sources.policies, () => [])

@@ -3,12 +3,12 @@
  * input in any order. Heat that is not known moves nothing.
  */
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
-import { MigrationBudget } from "./budget.ts";
+import { admit, type Candidate, onTier } from "./admit.ts";
 import { bySeniority, claimVolumes } from "./claims.ts";
 import { cooldownOf } from "./cooldown.ts";
 import type { Heat } from "./heat.ts";
+import type { KnownMigration } from "./known-migrations.ts";
 import type { ActiveMove, Plan, PlanEntry, PolicyPlan, TieredPool, TieredVolume, TieringPolicy } from "./model.ts";
-import { placeReplicas, SpaceLedger } from "./room.ts";
 import { standingOf, type TierMap, tierMap, warmth } from "./tiers.ts";
 import { wantedTier } from "./watermarks.ts";
 
@@ -20,20 +20,13 @@ export interface DecisionInput {
   active: readonly ActiveMove[];
   /** Migrations at once, of all policies. */
   maxConcurrent: number;
+  /** Bytes a second that migrations of all policies may begin to copy; undefined: no limit. */
+  bytesPerSecond?: number | undefined;
+  /** Those that there are, for what has begun of late. */
+  migrations?: readonly KnownMigration[];
   /** Every decision is shown only. */
   dryRun: boolean;
   nowMs: number;
-}
-
-/** A volume that should move, before it is known whether it can. */
-interface Candidate {
-  entry: PlanEntry;
-  policy: TieringPolicy;
-  map: TierMap;
-  target: Tier;
-  /** 0: a mixed volume to be finished. 1: to a warmer tier. 2: to a colder one. */
-  urgency: 0 | 1 | 2;
-  iops: number;
 }
 
 /** Decides for all volumes. */
@@ -64,6 +57,8 @@ export function decide(given: DecisionInput): Plan {
   return { policies, moves };
 }
 
+const noMoves = { moves: [], targetPools: [] };
+
 /** What heat, tier, cooldown and running migrations say of one volume. */
 function judge(
   input: DecisionInput,
@@ -75,7 +70,7 @@ function judge(
   const heat = input.heat(policy, volume);
   const standing = standingOf(volume, map);
   const dryRun = input.dryRun || policy.dryRun;
-  const base = { policyName: policy.name, volume, tier: standing.tier, heat, target: undefined, moves: [], dryRun };
+  const base = { policyName: policy.name, volume, tier: standing.tier, heat, target: undefined, ...noMoves, dryRun };
   if (active !== undefined) {
     const message = `a migration to ${active.toTier} is under way`;
     return { ...base, target: active.toTier, action: "moving", reason: "MigrationActive", message };
@@ -83,6 +78,7 @@ function judge(
   if (policy.problems.length > 0) {
     return { ...base, action: "refuse", reason: "PolicyInvalid", message: policy.problems.join("; ") };
   }
+  if (volume.blocked?.reason === "UnsupportedVersion") return { ...base, ...volume.blocked };
   if (heat.kind === "unknown") {
     return {
       ...base,
@@ -108,6 +104,8 @@ function judge(
   const cooldown = mixed ? undefined : cooldownOf(policy, volume, input.nowMs);
   if (cooldown !== undefined)
     return { ...base, target, action: "wait", ...cooldown, message: `${wanted.message}; ${cooldown.message}` };
+  const { blocked } = volume;
+  if (blocked !== undefined) return { ...base, target, ...blocked, message: `${wanted.message}; ${blocked.message}` };
   const message = mixed
     ? `${wanted.message}; its replicas are on several tiers, those not on ${target} follow`
     : wanted.message;
@@ -123,63 +121,9 @@ function judge(
   };
 }
 
-function onTier(map: TierMap, volume: TieredVolume, tier: Tier): number {
-  return (volume.replicas ?? []).filter((replica) => map.ofPool.get(replica.poolName ?? "") === tier).length;
-}
-
 /** Whether every old replica that is kept has its successor on the target tier. */
 function preserved(policy: TieringPolicy, map: TierMap, volume: TieredVolume, target: Tier): boolean {
   return policy.preservationMode && 2 * onTier(map, volume, target) >= (volume.replicas ?? []).length;
-}
-
-/** Gives space and a turn to candidates, the most urgent first; what is left over waits or is refused. Returns those that may go. */
-function admit(input: DecisionInput, candidates: Candidate[]): PlanEntry[] {
-  const volumes = new Map(input.volumes.map((volume) => [volume.uuid, volume]));
-  const resources = () => ({
-    ledger: new SpaceLedger(input.pools, input.active, volumes),
-    budget: new MigrationBudget(input.maxConcurrent, input.active),
-  });
-  // What is only shown must not keep anything from what is done.
-  const real = resources();
-  const shown = resources();
-  const admitted: PlanEntry[] = [];
-  for (const { entry, policy, map, target } of candidates.sort(byUrgency)) {
-    const { ledger, budget } = entry.dryRun ? shown : real;
-    const placement = placeReplicas(entry.volume, target, map, ledger);
-    if ("reason" in placement) {
-      Object.assign(entry, {
-        action: "refuse",
-        reason: placement.reason,
-        message: `${entry.message}; ${placement.message}`,
-      });
-      continue;
-    }
-    // Kept replicas have successors already, as many as are on the target tier.
-    const done = policy.preservationMode ? onTier(map, entry.volume, target) : 0;
-    entry.moves = placement.moves.slice(0, Math.max(1, placement.moves.length - done));
-    const turn = budget.admit(policy.name, policy.maxConcurrent);
-    if (turn !== "admitted") {
-      const limit =
-        turn === "PolicyConcurrency" ? `${policy.maxConcurrent} of this policy` : `${input.maxConcurrent} in all`;
-      Object.assign(entry, {
-        action: "wait",
-        reason: turn,
-        message: `${entry.message}; waits for its turn: at most ${limit} at once`,
-      });
-      continue;
-    }
-    for (const move of entry.moves) ledger.take(move.toPool, entry.volume.sizeBytes);
-    admitted.push(entry);
-  }
-  return admitted;
-}
-
-/** Mixed volumes first, then the hottest to warmer tiers, then the coldest to colder ones. */
-function byUrgency(a: Candidate, b: Candidate): number {
-  const byHeat = a.urgency === 2 ? a.iops - b.iops : b.iops - a.iops;
-  const [x, y] = [a.entry.volume, b.entry.volume];
-  const byText = x.name < y.name ? -1 : x.name > y.name ? 1 : x.uuid < y.uuid ? -1 : 1;
-  return a.urgency - b.urgency || byHeat || byText;
 }
 
 function summary(

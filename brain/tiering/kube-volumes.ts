@@ -3,6 +3,7 @@ import { parseBytes } from "@couchestor/common/units/bytes.ts";
 import type { KubeObject } from "../kube/objects.ts";
 import { mayastorDriver } from "../mayastor/mapping.ts";
 import { lastMigrationAnnotation } from "./cooldown.ts";
+import { replicaCountAnnotation } from "./erasure-coded.ts";
 
 export interface KeptVolume {
   metadata: { name: string; resourceVersion?: string };
@@ -13,6 +14,7 @@ export interface KeptVolume {
   /** The claim that it is bound to, and which one of that name. */
   claim: { namespace: string; name: string; uid: string } | undefined;
   lastMigration: string | undefined;
+  replicaCount: string | undefined;
 }
 
 export interface KeptClaim {
@@ -29,6 +31,8 @@ export interface ClaimedVolume {
   storageClassName: string;
   sizeBytes: number;
   lastMigration: string | undefined;
+  /** How many replicas it had before one was enough, as written on it. */
+  replicaCount?: string | undefined;
 }
 
 interface RawVolume extends KubeObject {
@@ -55,6 +59,7 @@ export function keepPersistentVolume(object: KubeObject): KeptVolume {
         ? undefined
         : { namespace: text(claim.namespace), name: text(claim.name), uid: text(claim.uid) },
     lastMigration: metadata.annotations?.[lastMigrationAnnotation],
+    replicaCount: metadata.annotations?.[replicaCountAnnotation],
   };
 }
 
@@ -73,7 +78,16 @@ export function* claimedVolumes(
   volumes: Iterable<KeptVolume>,
   claimOf: (key: string) => KeptClaim | undefined,
 ): Generator<ClaimedVolume> {
-  for (const { metadata, driver, volumeHandle, storageClassName, sizeBytes, claim, lastMigration } of volumes) {
+  for (const {
+    metadata,
+    driver,
+    volumeHandle,
+    storageClassName,
+    sizeBytes,
+    claim,
+    lastMigration,
+    replicaCount,
+  } of volumes) {
     if (driver !== mayastorDriver || volumeHandle === "" || claim === undefined) continue;
     const found = claimOf(`${claim.namespace}/${claim.name}`);
     if (found === undefined || found.uid !== claim.uid) continue;
@@ -85,6 +99,7 @@ export function* claimedVolumes(
       storageClassName,
       sizeBytes,
       lastMigration,
+      replicaCount,
     };
   }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { keepMigration } from "../operator/kept-migration.ts";
 import { migrationSample } from "../testing/crd-samples.ts";
+import { activeMove, endedMigration } from "./known-migrations.ts";
 import { type EndedMigration, migrationCounts } from "./migration-counts.ts";
 
 const one = (result: string, policyName = "p", policyUid: string | undefined = "u1"): EndedMigration => ({
@@ -29,7 +30,12 @@ test("a policy that was made anew under a name begins at nothing, but for those 
 test("only what has ended counts as such, and only what a policy decided is a policy's", () => {
   const keep = (phase: string, more: object = {}) => {
     const { spec, status } = migrationSample;
-    return keepMigration({ ...migrationSample, spec: { ...spec, ...more }, status: { ...status, phase } } as never);
+    const kept = keepMigration({
+      ...migrationSample,
+      spec: { ...spec, ...more },
+      status: { ...status, phase },
+    } as never);
+    return { active: activeMove(kept.known), ended: endedMigration(kept.known), result: kept.result };
   };
   expect(keep("Copying")).toMatchObject({ ended: undefined, active: { policyName: "sample" } });
   const { policyUid = "" } = migrationSample.spec;

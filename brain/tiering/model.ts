@@ -35,6 +35,27 @@ export interface TieredVolume {
   requiredPoolLabels: Readonly<Record<string, string>>;
   /** Text of the annotation that says when it was moved last. */
   lastMigration?: string;
+  /** How many replicas it had before erasure coding made one enough, as an annotation says; undefined without one. */
+  replicaCountBefore?: string;
+  /** What keeps it from being moved at all, or for a while. */
+  blocked?: Block;
+}
+
+/** Why something is not done that should be. */
+export interface Block {
+  action: "wait" | "refuse";
+  reason: Reason;
+  message: string;
+  notBeforeMs?: number;
+}
+
+/** Cold pools that stand on erasure coding. */
+export interface ErasureCodedTier {
+  policyRef: string;
+  /** Smaller volumes don't go there. */
+  volumeBytesMin: number;
+  /** What is known of the pools' ECVolumes, by their names. */
+  volumes: ReadonlyMap<string, { policyRef: string | undefined; whole: boolean | undefined }>;
 }
 
 export interface TieringPolicy {
@@ -48,6 +69,11 @@ export interface TieringPolicy {
   windowMs: number;
   cooldownMs: number;
   maxConcurrent: number;
+  /** Bytes that its migrations may begin to copy a second; undefined: no limit. */
+  bytesPerSecond?: number;
+  /** Why none of its migrations may begin now. */
+  hold?: Block;
+  erasureCoded?: ErasureCodedTier;
   storageClassName: string;
   volumeSelector: LabelSelector | undefined;
   poolSelectors: Readonly<Record<Tier, LabelSelector | undefined>>;
@@ -90,6 +116,16 @@ export type Reason =
   | "PinnedByTopology"
   | "NoSpareNode"
   | "NotEnoughSpace"
+  | "SelfHealOff"
+  | "Snapshots"
+  | "NotPublished"
+  | "AffinityGroup"
+  | "UnsupportedVersion"
+  | "VolumeNotReady"
+  | "FailedBefore"
+  | "Paused"
+  | "OutsideWindow"
+  | "BytesPerSecond"
   | "Hot"
   | "Warm"
   | "Cold"
@@ -118,6 +154,10 @@ export interface PlanEntry {
   message: string;
   /** With `move`, and with `wait` as it would be now. */
   moves: readonly ReplicaMove[];
+  /** With moves: pools of the target tier that new replicas may be placed on, best first. */
+  targetPools: readonly string[];
+  /** With moves: how many replicas there are to be in the end. */
+  finalReplicaCount?: number;
   /** Shown only, not done. */
   dryRun: boolean;
   /** With Cooldown: when it ends. */

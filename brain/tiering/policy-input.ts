@@ -1,9 +1,13 @@
 /** From a StoragePolicy as the API server has it to what decisions are made of. Pure. */
-import { poolSelectorsOf, type StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
+import { type MigrationRecord, poolSelectorsOf, type StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import { parseDuration } from "@couchestor/common/units/duration.ts";
 import { type Findings, validateStoragePolicy } from "../policies/validate-storage-policy.ts";
+import { brakeOf } from "./brake.ts";
 import { parseTimestamp } from "./cooldown.ts";
-import type { TieringPolicy } from "./model.ts";
+import { lastMoves } from "./history.ts";
+import { isOfPolicy, type KnownMigration } from "./known-migrations.ts";
+import type { ErasureCodedTier, TieringPolicy } from "./model.ts";
+import { windowOf } from "./window.ts";
 
 export interface PolicyInput {
   policy: TieringPolicy;
@@ -13,10 +17,24 @@ export interface PolicyInput {
 /** What holds when a duration can't be read; the policy then moves nothing anyway. */
 const unreadableMs = 3_600_000;
 
-/** The policy, with what is wrong with it. `preservationMode` is that of the whole brain. */
-export function policyInputOf(resource: StoragePolicy, preservationMode = false): PolicyInput {
+/** What surrounds a policy. */
+export interface PolicyContext {
+  /** Of the whole brain. */
+  preservationMode: boolean;
+  migrations: readonly KnownMigration[];
+  nowMs: number;
+  ecVolumes: ErasureCodedTier["volumes"];
+}
+
+const nothing: PolicyContext = { preservationMode: false, migrations: [], nowMs: 0, ecVolumes: new Map() };
+
+/** The policy, with what is wrong with it and what holds it back. */
+export function policyInputOf(resource: StoragePolicy, context: PolicyContext = nothing): PolicyInput {
   const { spec, metadata, status } = resource;
+  const { preservationMode, migrations, nowMs, ecVolumes } = context;
   const findings = validateStoragePolicy(spec);
+  const own = migrations.filter((migration) => isOfPolicy(migration, metadata));
+  const hold = findings.problems.length > 0 ? undefined : (brakeOf(resource, own) ?? windowOf(spec.schedule, nowMs));
   const policy: TieringPolicy = {
     name: metadata.name,
     createdMs: parseTimestamp(metadata.creationTimestamp ?? "") ?? 0,
@@ -30,17 +48,26 @@ export function policyInputOf(resource: StoragePolicy, preservationMode = false)
     storageClassName: spec.storageClassName,
     volumeSelector: spec.volumeSelector,
     poolSelectors: poolSelectorsOf(spec),
-    lastMoves: lastMovesOf(status?.migrationHistory ?? []),
+    lastMoves: lastMovesOf(status?.migrationHistory ?? [], own),
+    ...(spec.maxBytesPerSecond === undefined ? {} : { bytesPerSecond: spec.maxBytesPerSecond }),
+    ...(hold === undefined ? {} : { hold }),
+    ...(spec.ecPolicyRef === undefined
+      ? {}
+      : {
+          erasureCoded: {
+            policyRef: spec.ecPolicyRef,
+            volumeBytesMin: spec.ecMinVolumeSizeBytes,
+            volumes: ecVolumes,
+          },
+        }),
     problems: findings.problems,
   };
   return { policy, findings };
 }
 
-/** When each volume was last moved with success. */
-function lastMovesOf(
-  history: NonNullable<NonNullable<StoragePolicy["status"]>["migrationHistory"]>,
-): Map<string, number> {
-  const last = new Map<string, number>();
+/** When each volume was last moved with success, by what the status remembers and by the Migrations themselves. */
+function lastMovesOf(history: readonly MigrationRecord[], own: readonly KnownMigration[]): Map<string, number> {
+  const last = lastMoves(own);
   for (const { volumeName, timestamp, success } of history) {
     const ms = parseTimestamp(timestamp);
     if (success && ms !== undefined) last.set(volumeName, Math.max(ms, last.get(volumeName) ?? ms));

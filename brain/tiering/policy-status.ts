@@ -7,8 +7,11 @@ import {
 } from "@couchestor/common/crd/storage-policy.ts";
 import type { Findings } from "../policies/validate-storage-policy.ts";
 import { type ConditionUpdate, withConditions } from "../runtime/conditions.ts";
+import { historyOf } from "./history.ts";
+import type { KnownMigration } from "./known-migrations.ts";
 import type { MigrationCounts } from "./migration-counts.ts";
-import type { PlanEntry, PolicyPlan } from "./model.ts";
+import type { Block, PlanEntry, PolicyPlan } from "./model.ts";
+import { nextRemoved, withRemoved } from "./prune.ts";
 
 const namesMax = 5;
 
@@ -24,6 +27,10 @@ export interface Outlook {
   dryRun: boolean;
   /** Migrations of the policy that have ended. */
   migrations: MigrationCounts;
+  /** Those of them that there are. */
+  ended: readonly KnownMigration[];
+  /** Why none may begin now. */
+  hold: Block | undefined;
 }
 
 /** The status that the policy should have; undefined if it has it. `now` is the time as it is written. */
@@ -42,13 +49,18 @@ export function policyStatusOf(
   const conditions = withConditions(before?.conditions, updates, now);
   const { plannedMoves: _, lastReconcileTime: __, ...kept } = before ?? {};
   const moves = plannedMovesOf(before, outlook, spec.dryRun);
+  const history = historyOf(before?.migrationHistory ?? [], outlook.ended);
+  const removed = nextRemoved(before?.removedMigrations, outlook.ended, metadata.uid);
+  const counted = withRemoved(outlook.migrations, removed, outlook.ended);
   const found: StoragePolicyStatus = {
     ...kept,
     phase,
     ...(metadata.generation === undefined ? {} : { observedGeneration: metadata.generation }),
     ...(plan === undefined ? {} : countsOf(plan)),
-    totalMigrations: outlook.migrations.total,
-    failedMigrations: outlook.migrations.failed,
+    totalMigrations: counted.total,
+    failedMigrations: counted.failed,
+    ...(removed === undefined ? {} : { removedMigrations: removed }),
+    ...(history.length === 0 ? {} : { migrationHistory: history }),
     ...(moves === undefined ? {} : { plannedMoves: moves }),
     conditions,
     ...(before?.lastReconcileTime === undefined ? {} : { lastReconcileTime: before.lastReconcileTime }),
@@ -115,8 +127,17 @@ function conditionsOf(resource: StoragePolicy, outlook: Outlook): ConditionUpdat
           message: `Counts are those of before: ${controlPlaneError}`,
         },
   );
+  if (findings.problems.length === 0) updates.push(migrationsAllowed(outlook));
   if (plan !== undefined) updates.push(pools(plan), conflict(plan));
   return updates;
+}
+
+function migrationsAllowed({ hold, dryRun }: Outlook): ConditionUpdate {
+  const type = "MigrationsAllowed";
+  if (hold !== undefined)
+    return { type, status: "False", reason: hold.reason, message: `None begins: ${hold.message}.` };
+  if (dryRun) return { type, status: "False", reason: "DryRun", message: "The brain runs with --dry-run." };
+  return { type, status: "True", reason: "Allowed", message: "Migrations may begin." };
 }
 
 function ready({ spec }: StoragePolicy, { problems, warnings }: Findings): ConditionUpdate {

@@ -7,13 +7,15 @@ import {
 } from "@couchestor/common/crd/storage-policy.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
-import { MayastorClient, mayastorPolicy } from "../mayastor/client.ts";
-import { MayastorSim } from "../testing/mayastor-sim.ts";
+import { MayastorClient } from "../mayastor/client.ts";
+import { mayastorPolicy } from "../mayastor/http-transport.ts";
+import { MayastorSim } from "../testing/mayastor/at-rest.ts";
 import { type Heat, unknown } from "./heat.ts";
 import type { HeatSource } from "./heat-source.ts";
+import type { KnownMigration } from "./known-migrations.ts";
 import type { ClaimedVolume } from "./kube-volumes.ts";
-import type { EndedMigration } from "./migration-counts.ts";
 import { Tiering, type TieringSettings } from "./reconcile.ts";
+import { sampleEnd, sampleMigration } from "./testing/migration-samples.ts";
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
 const selector = (tier: string) => ({ matchLabels: { tier } });
@@ -29,7 +31,7 @@ class World implements AsyncDisposable {
   snapshots = 0;
   writes = 0;
   /** Called before a status is written. */
-  ended: EndedMigration[] = [];
+  migrations: KnownMigration[] = [];
   onWrite: ((policy: StoragePolicy) => void) | undefined;
 
   constructor() {
@@ -109,8 +111,7 @@ class World implements AsyncDisposable {
       store,
       policies: () => this.policies.values(),
       volumes: () => this.volumes,
-      active: () => [],
-      ended: () => this.ended,
+      migrations: () => this.migrations,
       mayastor,
       heat,
     };
@@ -145,7 +146,7 @@ describe("one look", () => {
     world.addVolume(2, ["hot-1"], 9000);
     world.addVolume(3, ["hot-2", "cold-3"], 100);
     world.addVolume(4, ["hot-2"], unknown("Stale", "old"));
-    world.ended.push({ policyName: "p", policyUid: undefined, result: "Failed" });
+    world.migrations.push(sampleMigration("m", { end: sampleEnd("Failed") }));
     const { plan } = await world.tiering().reconcile();
     expect(world.status("p")).toMatchObject({
       phase: "Active",

@@ -4,6 +4,7 @@
  */
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
 import { approximateBytes } from "@couchestor/common/units/bytes.ts";
+import type { TargetTier } from "./erasure-coded.ts";
 import type { ActiveMove, Reason, ReplicaMove, TieredPool, TieredReplica, TieredVolume } from "./model.ts";
 import type { TierMap } from "./tiers.ts";
 
@@ -29,11 +30,26 @@ export class SpaceLedger {
   }
 }
 
-export type Placement = { moves: ReplicaMove[] } | { reason: Reason; message: string };
+export type Placement = { moves: ReplicaMove[]; pools: string[] } | { reason: Reason; message: string };
 
-/** A pool of the tier for every replica that isn't on it, the emptiest first; or why that can't be. Takes nothing from the ledger. */
-export function placeReplicas(volume: TieredVolume, target: Tier, map: TierMap, ledger: SpaceLedger): Placement {
-  const pools = candidates(volume, target, map);
+export interface Destination {
+  target: Tier;
+  tier: TargetTier;
+  /** How many replicas there are to be in the end. */
+  count: number;
+}
+
+/**
+ * A pool of the tier for every new replica, the emptiest first, with the replica that it takes the place of; or why that can't be. `pools`:
+ * all that new ones may be placed on, best first. Takes nothing from the ledger.
+ */
+export function placeReplicas(
+  volume: TieredVolume,
+  { target, tier, count }: Destination,
+  map: TierMap,
+  ledger: SpaceLedger,
+): Placement {
+  const pools = candidates(volume, target, tier);
   if ("reason" in pools) return pools;
   const replicas = volume.replicas ?? [];
   const occupied = new Set(replicas.map((replica) => replica.nodeName));
@@ -41,40 +57,65 @@ export function placeReplicas(volume: TieredVolume, target: Tier, map: TierMap, 
   // Those that leave a node on which the next can be placed go first.
   const rank = (replica: TieredReplica): number => (tierNodes.has(replica.nodeName ?? "") ? 0 : 1);
   const leaving = replicas
-    .filter((replica) => map.ofPool.get(replica.poolName ?? "") !== target)
+    .filter((replica) => !stays(replica, target, tier, map))
     .sort((a, b) => rank(a) - rank(b) || (a.uuid < b.uuid ? -1 : 1));
+  const staying = replicas.filter((replica) => !leaving.includes(replica));
+  const additions = Math.max(0, count - staying.length);
   const moves: ReplicaMove[] = [];
-  for (const replica of leaving) {
+  const [kept] = staying;
+  // Enough are there already: the others only leave.
+  if (additions === 0 && kept !== undefined) {
+    const there = { toPool: kept.poolName ?? "", toNode: kept.nodeName ?? "", freeBytesAfter: 0 };
+    return { moves: leaving.map((replica) => ({ ...source(replica), ...there })), pools: [there.toPool] };
+  }
+  for (let i = 0; i < Math.max(additions, leaving.length); i++) {
+    const replica = leaving[Math.min(i, leaving.length - 1)];
+    if (replica === undefined) break;
+    const placed = moves[additions - 1];
+    if (i >= additions && placed !== undefined) {
+      moves.push({ ...placed, ...source(replica) });
+      continue;
+    }
     const spare = pools.filter((pool) => !occupied.has(pool.nodeName));
-    if (spare.length === 0) return noSpareNode(target, leaving.length, pools);
+    if (spare.length === 0) return noSpareNode(target, additions, pools);
     const best = emptiest(spare, ledger);
     const freeBytesAfter = ledger.free(best.name) - volume.sizeBytes;
     if (freeBytesAfter < 0) return noSpace(volume, target, best, ledger);
     occupied.add(best.nodeName);
-    occupied.delete(replica.nodeName);
-    moves.push({
-      replicaUuid: replica.uuid,
-      fromPool: replica.poolName ?? "",
-      fromNode: replica.nodeName ?? "",
-      toPool: best.name,
-      toNode: best.nodeName,
-      freeBytesAfter,
-    });
+    // More of them than before: none leaves until all are there.
+    if (count <= replicas.length) occupied.delete(replica.nodeName);
+    moves.push({ ...source(replica), toPool: best.name, toNode: best.nodeName, freeBytesAfter });
   }
-  return { moves };
+  return { moves, pools: bestFirst(pools, moves, ledger) };
+}
+
+function stays({ poolName = "" }: TieredReplica, target: Tier, tier: TargetTier, map: TierMap): boolean {
+  if (tier.erasureCoded) return tier.pools.some(({ name }) => name === poolName);
+  return map.ofPool.get(poolName) === target;
+}
+
+function source({ uuid, poolName = "", nodeName = "" }: TieredReplica) {
+  return { replicaUuid: uuid, fromPool: poolName, fromNode: nodeName };
+}
+
+function bestFirst(pools: readonly TieredPool[], moves: readonly ReplicaMove[], ledger: SpaceLedger): string[] {
+  const chosen = [...new Set(moves.map(({ toPool }) => toPool))];
+  const others = pools
+    .filter(({ name }) => !chosen.includes(name))
+    .sort((a, b) => ledger.free(b.name) - ledger.free(a.name) || (a.name < b.name ? -1 : 1));
+  return [...chosen, ...others.map(({ name }) => name)];
 }
 
 function candidates(
   volume: TieredVolume,
   target: Tier,
-  map: TierMap,
+  { pools, why = `there is no ${target} pool` }: TargetTier,
 ): readonly TieredPool[] | { reason: Reason; message: string } {
-  const pools = map.pools[target];
-  if (pools.length === 0) return { reason: "NoPools", message: `there is no ${target} pool` };
+  if (pools.length === 0) return { reason: "NoPools", message: why };
   const usable = pools.filter((pool) => pool.unusable === undefined);
   if (usable.length === 0) {
-    const why = pools.slice(0, 3).map((pool) => `${pool.name}: ${pool.unusable}`);
-    return { reason: "NoUsablePool", message: `no ${target} pool can take a replica (${why.join("; ")})` };
+    const reasons = pools.slice(0, 3).map((pool) => `${pool.name}: ${pool.unusable}`);
+    return { reason: "NoUsablePool", message: `no ${target} pool can take a replica (${reasons.join("; ")})` };
   }
   const fitting = usable.filter((pool) => fits(volume.requiredPoolLabels, pool.labels));
   if (fitting.length > 0) return fitting;

@@ -55,6 +55,11 @@ function heldBy({ high, warm, low }: Watermarks, iops: number, from: Tier, to: T
   return undefined;
 }
 
+/** A HeatScore as it is written down: two digits behind the point are enough. */
+export function iopsText(iops: number): string {
+  return String(Math.round(iops * 100) / 100);
+}
+
 /** IOPS for people. */
 export function round(iops: number): string {
   return iops < 10 ? String(Math.round(iops * 100) / 100) : String(Math.round(iops));

@@ -81,7 +81,7 @@ export const migrationSpecSchema = z
 export type MigrationSpec = z.infer<typeof migrationSpecSchema>;
 
 export const migrationStepSchema = z.object({
-  number: z.int().min(1).max(migrationStepsMax).describe("1, 2, 3 …: in the order they were intended."),
+  number: z.int().min(1).max(1_000_000).describe("1, 2, 3 …: in the order they were intended."),
   name: z.string().min(1).max(64).describe("What kind of step, such as AddReplica or WaitForRebuild."),
   state: z
     .enum(["Intended", "Done", "Failed", "Skipped"])
@@ -112,6 +112,34 @@ export const migrationOutcomeSchema = z.object({
   message: z.string().max(textMax).describe("What happened and what to do, in words."),
 });
 
+export const migrationMovers = ["PoolCordon", "NodeCordon", "LabelSteering"] as const;
+
+export const migrationBaselineSchema = z.object({
+  replicas: z
+    .array(
+      z.object({
+        replicaUuid: z.string().min(1).max(64).describe("The replica, as the storage control plane names it."),
+        pool: poolName.describe("The pool it was on."),
+      }),
+    )
+    .max(migrationReplicasMax)
+    .describe("The replicas before the first step."),
+  requiredCopies: z
+    .int()
+    .min(1)
+    .max(1024)
+    .describe(
+      "Healthy copies below which the migration never brings the volume; one on an erasure-coded pool may be several.",
+    ),
+  mover: z.enum(migrationMovers).describe("How new and leaving replicas are steered."),
+  order: z
+    .enum(["GrowFirst", "ShrinkFirst"])
+    .describe(
+      "ShrinkFirst: for lack of a spare node, and only if allowed, a replica leaves before its successor comes.",
+    ),
+});
+export type MigrationBaseline = z.infer<typeof migrationBaselineSchema>;
+
 export const migrationStatusSchema = z.object({
   phase: z
     .enum(["Pending", "Preparing", "Copying", "Switching", "Verifying", "RollingBack", "Finished"])
@@ -132,11 +160,34 @@ export const migrationStatusSchema = z.object({
           .string()
           .max(textMax)
           .describe("What is needed to take back exactly this, such as the cordon's label."),
+        state: z
+          .enum(["Intended", "Set"])
+          .describe("Intended: written before it is set, so it may be set or not. Set: seen to be."),
       }),
     )
     .max(256)
     .describe("Cordons and labels of ours that are set, or may be: all of them are taken back before the end.")
     .optional(),
+  baseline: migrationBaselineSchema
+    .describe("What was found before the first step, and how it goes on from there.")
+    .optional(),
+  expectedReplicaCount: z
+    .int()
+    .min(0)
+    .max(255)
+    .describe(
+      "How many replicas the volume has after what is known to be done. Another number is somebody else's doing.",
+    )
+    .optional(),
+  failures: countSchema.describe("Rounds that came to nothing, such as a new replica on a wrong pool.").optional(),
+  elapsedSeconds: countSchema
+    .describe("How long it has been at work, by clocks that never jump; times without a brain don't count.")
+    .optional(),
+  ending: migrationOutcomeSchema
+    .describe("How it will have ended, once everything of its own has been taken back.")
+    .optional(),
+  message: z.string().max(textMax).describe("What it does or waits for, in words.").optional(),
+  stepsDropped: countSchema.describe("Ended steps that were taken out to make room; numbers go on.").optional(),
   bytesTotal: countSchema.describe("Bytes to be copied, as far as known.").optional(),
   bytesDone: countSchema.describe("Bytes copied so far.").optional(),
   progressPercent: z.int().min(0).max(100).describe("How much of the copying is done.").optional(),
@@ -146,6 +197,8 @@ export const migrationStatusSchema = z.object({
   outcome: migrationOutcomeSchema.describe("How it ended; absent while it has not.").optional(),
   conditions: conditionsSchema.optional(),
 });
+export type HeldSteering = NonNullable<z.infer<typeof migrationStatusSchema>["heldSteering"]>[number];
+export type MigrationOutcome = z.infer<typeof migrationOutcomeSchema>;
 export type MigrationStatus = z.infer<typeof migrationStatusSchema>;
 
 export type Migration = Resource<MigrationSpec, MigrationStatus>;

@@ -7,6 +7,8 @@ import { durationTextSchema } from "./texts.ts";
 
 export const iopsMax = 1_000_000_000;
 export const migrationHistoryMax = 50;
+/** Migrations that are removed at a time. */
+export const removedNamesMax = 50;
 
 export const tierSchema = z.enum(["hot", "warm", "cold"]);
 export type Tier = z.infer<typeof tierSchema>;
@@ -17,6 +19,17 @@ const poolSelector = (tier: string, instead: string) =>
   labelSelectorSchema.describe(
     `Selects the pools of the ${tier} tier by their labels as the storage control plane reports them. ${instead}`,
   );
+
+export const scheduleSchema = z.object({
+  cron: z
+    .string()
+    .min(9)
+    .max(100)
+    .describe("When the window opens: minute, hour, day of month, month, day of week, such as 0 1 * * *."),
+  duration: durationTextSchema.describe("For how long it stays open, such as 5h (1m to 7d)."),
+  timeZone: z.string().min(1).max(64).describe("Of the hours above, such as Europe/Vienna.").default("UTC"),
+});
+export type MigrationSchedule = z.infer<typeof scheduleSchema>;
 
 export const storagePolicySpecSchema = z
   .object({
@@ -56,8 +69,29 @@ export const storagePolicySpecSchema = z
       .describe("Migrations of this policy at once; the operator's own limit holds too.")
       .default(2),
     migrationTimeout: durationTextSchema
-      .describe("A migration that takes longer is called off, with the volume left whole (1m to 7d).")
-      .default("30m"),
+      .describe(
+        "A migration that takes longer is called off, with the volume left whole (1m to 7d). Without it: as the operator is told, 30m by default.",
+      )
+      .optional(),
+    maxBytesPerSecond: z
+      .int()
+      .min(1024 * 1024)
+      .max(2 ** 50)
+      .describe(
+        "A migration begins when those before it would be through at this rate. A rebuild itself can't be slowed down. Without it: no limit but the operator's own.",
+      )
+      .optional(),
+    schedule: scheduleSchema
+      .describe("When migrations may begin; those under way go on to their end. Without it: at any time.")
+      .optional(),
+    pauseAfterFailures: z
+      .int()
+      .min(0)
+      .max(100)
+      .describe(
+        "So many migrations of this policy that fail one after the other pause it, until its spec changes or somebody resumes it (see the condition MigrationsAllowed). 0: never.",
+      )
+      .default(3),
     enabled: z.boolean().describe("false: volumes are not even watched.").default(true),
     dryRun: z.boolean().describe("true: decisions are shown in status and logs, and nothing is moved.").default(false),
     preservationMode: z
@@ -97,10 +131,11 @@ export type StoragePolicySpec = z.infer<typeof storagePolicySpecSchema>;
 export const migrationRecordSchema = z.object({
   volumeName: z.string().max(253).describe("The PersistentVolume."),
   timestamp: timestampSchema.describe("When the migration ended."),
-  fromTier: tierSchema.describe("The tier it left."),
+  fromTier: z.enum(["hot", "warm", "cold", "mixed"]).describe("The tier it left."),
   toTier: tierSchema.describe("The tier it went to."),
   triggerIOPS: z.number().min(0).describe("The HeatScore that the decision was made on."),
   duration: z.string().max(64).describe("How long it took, such as 12m30s."),
+  migration: z.string().max(253).describe("The Migration object, which has its steps.").optional(),
   success: z.boolean().describe("Whether the volume is on the tier it was to go to."),
   error: z.string().max(1024).describe("Why it failed.").optional(),
 });
@@ -122,6 +157,17 @@ export const storagePolicyStatusSchema = z.object({
   activeMigrations: countSchema.describe("Migrations under way.").optional(),
   totalMigrations: countSchema.describe("Migrations that have ended since the policy was created.").optional(),
   failedMigrations: countSchema.describe("Those of them that failed.").optional(),
+  removedMigrations: z
+    .object({
+      total: countSchema.describe("How many."),
+      failed: countSchema.describe("Those of them that failed."),
+      names: z
+        .array(z.string().max(253))
+        .max(removedNamesMax)
+        .describe("The latest of them, which are counted here whether they are gone already or not."),
+    })
+    .describe("Old Migration objects that the brain has removed, or is about to; they go on being counted.")
+    .optional(),
   lastReconcileTime: timestampSchema.describe("When this status last changed.").optional(),
   migrationHistory: z
     .array(migrationRecordSchema)

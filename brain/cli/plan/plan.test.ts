@@ -44,6 +44,7 @@ function report(more: Partial<TieringReport> = {}): TieringReport {
     heatAgeMs: 10,
     warnings: [],
     statusWrites: 0,
+    launched: 0,
     ...more,
   };
 }

@@ -10,7 +10,7 @@ import { brainLease, brainNamespace, brainServiceAccount } from "../../installat
 import type { ControlPlane, ControlPlaneOptions } from "../../testing/control-plane.ts";
 import { startControlPlane } from "../../testing/control-plane.ts";
 import { applyObjects, deployedObjects } from "../../testing/installed-plane.ts";
-import type { MayastorSim } from "../../testing/mayastor-sim.ts";
+import type { MayastorSim } from "../../testing/mayastor/at-rest.ts";
 import { type RunningProgram, startProgram, until } from "../../testing/processes.ts";
 import type { Prometheus } from "../../testing/prometheus.ts";
 
@@ -75,6 +75,8 @@ export interface BrainProcessOptions {
   mayastor: Pick<MayastorSim, "url">;
   name?: string;
   flags?: readonly string[];
+  /** It has its decisions carried out; without it, it only looks and shows. */
+  moves?: boolean;
 }
 
 /** A brain as a process. */
@@ -88,7 +90,7 @@ export class BrainProcess implements AsyncDisposable {
   }
 
   static async start(options: BrainProcessOptions): Promise<BrainProcess> {
-    const { plane, credentials, prometheus, mayastor, name = "brain-1", flags = [] } = options;
+    const { plane, credentials, prometheus, mayastor, name = "brain-1", flags = [], moves = false } = options;
     const dataDir = await mkdtemp(join(tmpdir(), "couchestor-operator-"));
     const { hostname, port } = new URL(plane.server);
     const command = [
@@ -98,7 +100,8 @@ export class BrainProcess implements AsyncDisposable {
       ...[...program, "brain", "--store=kubernetes", `--service-account-dir=${credentials}`],
       ...[`--identity=${name}`, `--data-dir=${dataDir}`, "--reconcile-every=1s"],
       ...[`--prometheus-url=${prometheus.url}`, `--mayastor-url=${mayastor.url}`, "--log-level=debug"],
-      ...["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--webhook-listen=127.0.0.1:0", ...flags],
+      ...["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--webhook-listen=127.0.0.1:0"],
+      ...(moves ? flags : ["--dry-run", ...flags]),
     ];
     return new BrainProcess(dataDir, startProgram(name, command, join(dataDir, "log")));
   }

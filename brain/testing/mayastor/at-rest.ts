@@ -13,13 +13,14 @@ import {
   type SimPool,
   type SimVolume,
   volumeAnswer,
-} from "./mayastor-answers.ts";
-import { mayastorDescription } from "./mayastor-api.ts";
+} from "./answers.ts";
+import { mayastorDescription } from "./description.ts";
 
 /** How it answers anything at all. */
 export type SimMode = "well" | "html" | "core-down" | "silent";
 
-const internalLabel = "openebs.io/created-by";
+/** Carried by every pool that the operator made. */
+export const internalLabel = "openebs.io/created-by";
 
 export class MayastorSim implements AsyncDisposable {
   readonly nodes = new Map<string, SimNode>();

@@ -1,6 +1,6 @@
 /** Holds answers of Mayastor's REST API to its description. */
 import { Ajv, type ValidateFunction } from "ajv";
-import { type Json, mayastorDescription } from "./mayastor-api.ts";
+import { type Json, mayastorDescription } from "./description.ts";
 
 interface Operation {
   method: string;

@@ -11,7 +11,7 @@ interface OverlayEntry {
   source: string;
 }
 
-const testdata = join(import.meta.dir, "testdata");
+const testdata = join(import.meta.dir, "../testdata");
 const read = (name: string): unknown => Bun.YAML.parse(readFileSync(join(testdata, name), "utf8"));
 
 /** The description as servers serve it: published, then overlaid. */

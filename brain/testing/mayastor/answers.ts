@@ -1,4 +1,6 @@
 /** What the simulator keeps of nodes, pools and volumes, in the form in which the REST API tells it. */
+import { nexusStatus } from "./nexus.ts";
+import type { PoolCordon } from "./truth.ts";
 
 export interface SimNode {
   id: string;
@@ -19,6 +21,7 @@ export interface SimPool {
   committedBytes: number;
   /** Served by newer versions only. */
   cordoned?: boolean;
+  cordon?: PoolCordon;
 }
 
 export interface SimReplica {
@@ -28,6 +31,13 @@ export interface SimReplica {
   state: string;
   childStatus: string;
   rebuildProgress?: number;
+  outOfSpace?: boolean;
+  /** false: the target doesn't use it. */
+  child?: boolean;
+  /** 2.9 and newer; true unless told otherwise. */
+  healthy?: boolean;
+  /** All of it unless told otherwise. */
+  allocatedBytes?: number;
 }
 
 export interface SimVolume {
@@ -43,6 +53,9 @@ export interface SimVolume {
   poolInclusion: Record<string, string>;
   operation?: string;
   affinityGroup?: string;
+  poolExclusion?: Record<string, string>;
+  /** What is known of the target if it differs from what is meant: absent, or elsewhere. */
+  target?: { uuid: string; node: string } | "absent";
 }
 
 export function nodeAnswer(node: SimNode) {
@@ -55,18 +68,20 @@ export function nodeAnswer(node: SimNode) {
 export function poolAnswer(pool: SimPool, newer: boolean) {
   const { id, node, labels, status, capacityBytes: capacity, usedBytes: used, committedBytes: committed } = pool;
   const disks = [`aio:///dev/disk-${id}`];
-  const cordon = newer && pool.cordoned ? { cordon_drain: { cordon: { replicas: true } } } : {};
+  const bits = pool.cordoned ? { replicas: true } : pool.cordon;
+  const isCordoned = newer && bits !== undefined && Object.values(bits).some(Boolean);
+  const cordon = isCordoned ? { cordon_drain: { cordon: { ...bits } } } : {};
   const state = { id, node, disks, status, capacity, used, committed, ...(newer ? { encrypted: false } : {}) };
   return {
     id,
-    spec: { id, node, disks, labels, status: "Created", ...cordon },
+    spec: { id, node, disks, labels: { ...labels }, status: "Created", ...cordon },
     ...(status === "absent" ? {} : { state }),
   };
 }
 
 export function volumeAnswer(volume: SimVolume, newer: boolean) {
   const { uuid, sizeBytes: size, numReplicas: num_replicas, publishedOn } = volume;
-  const pool_topology = { labelled: { exclusion: {}, inclusion: volume.poolInclusion } };
+  const pool_topology = { labelled: { exclusion: volume.poolExclusion ?? {}, inclusion: volume.poolInclusion } };
   const spec = {
     uuid,
     size,
@@ -87,8 +102,10 @@ export function volumeAnswer(volume: SimVolume, newer: boolean) {
     replica_topology: Object.fromEntries(
       volume.replicas.map((replica) => [replica.uuid, topologyOf(volume, replica, newer)]),
     ),
-    ...(publishedOn === undefined ? {} : { target: nexusOf(volume, publishedOn) }),
-    ...(newer ? { health: { cleanShutdown: false, healthyReplicas: volume.replicas.length } } : {}),
+    ...(publishedOn === undefined || volume.target === "absent" ? {} : { target: nexusOf(volume, publishedOn) }),
+    ...(newer
+      ? { health: { cleanShutdown: publishedOn === undefined, healthyReplicas: healthyReplicas(volume) } }
+      : {}),
   };
   return { spec, state };
 }
@@ -113,30 +130,48 @@ function topologyOf(volume: SimVolume, replica: SimReplica, newer: boolean) {
     ...(replica.node === undefined ? {} : { node: replica.node }),
     ...(replica.pool === undefined ? {} : { pool: replica.pool }),
     state: replica.state,
-    ...(volume.publishedOn === undefined ? {} : { "child-status": replica.childStatus }),
+    ...(isChild(volume, replica) ? { "child-status": replica.childStatus } : {}),
+    ...(replica.outOfSpace === true ? { "child-status-reason": "OutOfSpace" } : {}),
     ...(replica.rebuildProgress === undefined ? {} : { "rebuild-progress": replica.rebuildProgress }),
-    usage: { capacity, allocated: capacity, allocated_snapshots: 0, allocated_all_snapshots: 0 },
-    ...(newer ? { healthy: true, encrypted: false } : {}),
+    usage: {
+      capacity,
+      allocated: replica.allocatedBytes ?? capacity,
+      allocated_snapshots: 0,
+      allocated_all_snapshots: 0,
+    },
+    ...(newer ? { healthy: replica.healthy !== false, encrypted: false } : {}),
   };
 }
 
+function isChild(volume: SimVolume, replica: SimReplica): boolean {
+  return volume.publishedOn !== undefined && volume.target !== "absent" && replica.child !== false;
+}
+
+function healthyReplicas(volume: SimVolume): number {
+  return volume.replicas.filter((replica) => replica.healthy !== false).length;
+}
+
 function nexusOf(volume: SimVolume, node: string) {
+  const children = volume.replicas.filter((replica) => isChild(volume, replica));
+  const known = typeof volume.target === "object" ? volume.target : undefined;
   return {
-    uuid: `9${volume.uuid.slice(1)}`,
-    node,
+    uuid: known?.uuid ?? `9${volume.uuid.slice(1)}`,
+    node: known?.node ?? node,
     size: volume.sizeBytes,
-    state: volume.status === "Online" ? "Online" : "Degraded",
+    state: nexusStatus(children.map((replica) => ({ state: replica.childStatus }))),
     protocol: "nvmf",
     deviceUri: `nvmf://10.1.0.5:8420/nqn.2019-05.io.openebs:${volume.uuid}`,
-    rebuilds: volume.replicas.filter((replica) => replica.rebuildProgress !== undefined).length,
-    children: volume.replicas.map((replica) => ({
+    rebuilds: children.filter((replica) => replica.rebuildProgress !== undefined).length,
+    children: children.map((replica) => ({
       uri: uriOf(replica),
       state: replica.childStatus,
+      ...(replica.outOfSpace === true ? { state_reason: "OutOfSpace" } : {}),
       ...(replica.rebuildProgress === undefined ? {} : { rebuildProgress: replica.rebuildProgress }),
     })),
   };
 }
 
-function uriOf(replica: SimReplica): string {
+/** Where a target reaches a replica. */
+export function uriOf(replica: Pick<SimReplica, "uuid">): string {
   return `nvmf://10.1.0.5:8420/nqn.2019-05.io.openebs:${replica.uuid}`;
 }

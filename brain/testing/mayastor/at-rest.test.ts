@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { AnswerCheck } from "./mayastor-answer-check.ts";
-import { mayastorDescription, overlayEntries } from "./mayastor-api.ts";
-import { MayastorSim } from "./mayastor-sim.ts";
+import { AnswerCheck } from "./answer-check.ts";
+import { MayastorSim } from "./at-rest.ts";
+import { mayastorDescription, overlayEntries } from "./description.ts";
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
 const check = new AnswerCheck();

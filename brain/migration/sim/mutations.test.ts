@@ -1,0 +1,23 @@
+import { describe, expect, test } from "bun:test";
+import { driveWrongly } from "./drive.ts";
+import { runHistory } from "./history.ts";
+import { mutations } from "./mutations.ts";
+
+const seedsMax = 25;
+
+describe("a mover that is wrong in one thing is caught:", () => {
+  for (const mutation of mutations) {
+    test(`it ${mutation.what}`, async () => {
+      let violations: string[] = [];
+      for (let seed = 1; seed <= seedsMax && violations.length === 0; seed++) {
+        const makeDriver = driveWrongly(mutation);
+        violations = (await runHistory({ seed, makeDriver, flavour: mutation.flavour })).violations;
+      }
+      expect(violations).not.toEqual([]);
+    });
+  }
+
+  test("there are a dozen of them at least, no two alike", () => {
+    expect(new Set(mutations.map(({ what }) => what)).size).toBeGreaterThanOrEqual(12);
+  });
+});
