@@ -257,6 +257,15 @@ describe("releasing", () => {
     await claimNow(machine);
   });
 
+  test("a place that can't be read counts as chunks, since it may hold some", async () => {
+    const { machine, disk } = machineWithDisk();
+    await claimNow(machine);
+    disk.unreadable.add(mib);
+    expect(await releaseNow(machine, false, true)).toBe(1);
+    expect(await refusal(() => releaseNow(machine))).toContain("holds 1 segments of chunks");
+    expect((await machine.device("sda")).label?.poolUuid).toBe(poolUuid);
+  });
+
   test("what is not ours, or open in an agent, is not released", async () => {
     const { machine, disk } = machineWithDisk();
     expect(await refusal(() => releaseNow(machine))).toContain("carries no label of ours");

@@ -87,7 +87,8 @@ async function resetZones(zoned: ZonedDevice, { onProgress, signal }: ReleaseRun
 
 async function checkSegments(device: Device, plan: ReleasePlan, medium: Medium, run: ReleaseRun): Promise<number> {
   if (medium.superblock.poolUuid !== plan.label.poolUuid) throw vanishedError(device);
-  const segments = (await medium.segments()).length;
+  // What can't be read may be chunks as well.
+  const segments = (await medium.segments()).length + (medium.unknownPlaces ?? 0);
   if (segments === 0 || run.destroyData || run.dryRun) return segments;
   throw new AppError(
     "FailedPrecondition",

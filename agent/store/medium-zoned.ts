@@ -65,6 +65,7 @@ class ZonedMedium implements Medium {
   readonly segmentBytes: number;
   readonly recordBytesMax: number;
   superblock: Superblock;
+  unknownPlaces = 0;
   readonly #options: ZonedMediumOptions;
   readonly #superblocks: ZonedSuperblock;
   readonly #segments = new Map<number, SegmentZone>();
@@ -118,10 +119,10 @@ class ZonedMedium implements Medium {
     if (segmentId !== undefined) {
       this.#segments.set(segmentId, { zone, writtenBytes: endBytes });
       if (state === "active") this.#active.add(zone);
-    } else if (state !== "read-only" && left === unreadableBlocksMax) {
-      // A header that was torn when the machine stopped: nothing in it was ever answered. What can't be read may be somebody's chunk, and stays.
-      this.#free.push({ zone, dirty: true });
-    }
+      // What can't be read may be somebody's chunk, and stays.
+    } else if (left !== unreadableBlocksMax) this.unknownPlaces++;
+    // A header that was torn when the machine stopped: nothing in it was ever answered.
+    else if (state !== "read-only") this.#free.push({ zone, dirty: true });
   }
 
   #zoneOf(operation: string, segmentId: number): SegmentZone {

@@ -20,6 +20,8 @@ export class FakeDisk {
   /** Keeps nothing of what is written, though it says so. */
   forgetful = false;
   gone = false;
+  /** Offsets of blocks that can't be read. */
+  readonly unreadable = new Set<number>();
 
   constructor(sizeBytes: number) {
     this.sizeBytes = sizeBytes;
@@ -121,10 +123,18 @@ export class FakeNodes implements DeviceNodes {
       if (disk.gone) throw new FileSystemError("ENOSPC", "write", path);
       return run();
     };
+    const checkReadable = (offset: number, length: number): void => {
+      for (const bad of disk.unreadable) {
+        if (bad >= offset && bad < offset + length) throw new FileSystemError("EIO", "read", path);
+      }
+    };
     return {
       deviceNumber: this.#disks.get(path)?.number ?? "",
       sizeBytes: disk.sizeBytes,
-      read: async (into, offset) => (disk.gone ? 0 : disk.read(into, offset)),
+      read: async (into, offset) => {
+        checkReadable(offset, into.byteLength);
+        return disk.gone ? 0 : disk.read(into, offset);
+      },
       write: async (buffers, offset) => alive(() => disk.write(buffers, offset)),
       sync: async () => alive(() => disk.sync()),
       close: async () => void this.busy.delete(disk),
