@@ -46,6 +46,8 @@ async function main(argv: readonly string[]): Promise<number> {
       ]);
     case "codec-selftest":
       return codecSelfTest(rest.includes("--json"));
+    case "worker-selftest":
+      return workerSelfTest();
     default:
       return commandLine(word === "--version" || word === "-v" ? ["version", ...rest] : argv);
   }
@@ -73,6 +75,12 @@ async function codecSelfTest(json: boolean): Promise<number> {
     : [`codec ${result.codec}, checksum ${result.checksum}`, ...result.lines].join("\n");
   process.stdout.write(`${text}\n`);
   return result.ok ? 0 : 1;
+}
+
+async function workerSelfTest(): Promise<number> {
+  const { ok, lines } = await (await import("./agent/devices/worker-selftest.ts")).workerSelfTest(systemClock);
+  process.stdout.write(`${lines.join("\n")}\n`);
+  return ok ? 0 : 1;
 }
 
 async function commandLine(argv: readonly string[]): Promise<number> {

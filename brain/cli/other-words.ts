@@ -4,4 +4,5 @@ export const otherWords: readonly (readonly [string, string])[] = [
   ["brain", "The process that keeps volumes, places shards, repairs and scrubs"],
   ["bench", "Measure this machine: codec, chunk store, cluster"],
   ["codec-selftest", "Check that all codecs of this machine give the same bytes"],
+  ["worker-selftest", "Check that the threads of this program start and answer"],
 ];

@@ -74,6 +74,10 @@ const checks: Record<string, () => Promise<void>> = {
         `${arch}: codec self-test`,
         async () => void (await mustSucceed([...(await runner(arch)), binary(arch), "codec-selftest"])),
       ],
+      [
+        `${arch}: threads of their own start from inside the binary`,
+        async () => void (await mustSucceed([...(await runner(arch)), binary(arch), "worker-selftest"])),
+      ],
     ]),
   ),
   "read-only root with nothing but the C library: libraries come from memory": async () => {
