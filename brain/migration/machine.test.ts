@@ -4,6 +4,7 @@ import type { WriteOutcome } from "../mayastor/outcome.ts";
 import type { Call } from "./calls.ts";
 import { begin, ended, hold, openStep } from "./journal.ts";
 import { next } from "./machine.ts";
+import { Memory } from "./memory.ts";
 import { soundRules } from "./rules.ts";
 import { migrationSettings } from "./settings.ts";
 import { cluster, journal, observation, replica, settled, spec, unsettled, volume } from "./testing/samples.ts";
@@ -65,6 +66,16 @@ describe("before anything is done", () => {
       result: "Failed",
       reason: "VolumeNotReady",
     });
+  });
+
+  test("the time for a volume that isn't ready doesn't go by while it waits for others", () => {
+    const others = { ...observation("absent", view).others, sameVolume: "older" };
+    const pendingMs = 10 * migrationSettings.preflightMsMax;
+    const decision = next(journal(whole), observation(volume([a]), view, { others, pendingMs }), machine);
+    expect([decision.status.phase, decision.busy]).toEqual(["Pending", true]);
+    const memory = new Memory(decision.status, 0);
+    memory.pendingAnew(400_000);
+    expect(memory.pendingMs(401_000)).toBe(1_000);
   });
 
   test("another one's lock is waited for", () => {

@@ -45,6 +45,7 @@ function pending(turn: Turn): Decision {
   const { journal, seen, settings, status } = turn;
   const off = calledOff(journal);
   if (off !== undefined) return finish(turn, off);
+  if (seen.policyHold !== undefined) return finish(turn, seen.policyHold);
   const checked = preflight(turn);
   if ("refused" in checked) {
     const gone = ["ReplicaCountChanged", "ReplicasChanged", "VolumeDeleted"].includes(checked.refused);
@@ -52,8 +53,8 @@ function pending(turn: Turn): Decision {
     return finish(turn, { result, reason: checked.refused, message: checked.message });
   }
   if ("wait" in checked) {
-    const overdue = seen.pendingMs >= settings.preflightMsMax && checked.reason !== "Busy";
-    if (!overdue) return waitFor(turn, checked.wait);
+    if (checked.reason === "Busy") return { ...waitFor(turn, checked.wait), busy: true };
+    if (seen.pendingMs < settings.preflightMsMax) return waitFor(turn, checked.wait);
     return finish(turn, { result: "Failed", reason: checked.reason, message: checked.wait });
   }
   const started = {

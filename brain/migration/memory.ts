@@ -16,7 +16,7 @@ export class Memory {
   writtenMs: number | undefined;
   /** Percent and time of the first look at the rebuild that is under way. */
   pace: { replica: string; percent: number; atMs: number } | undefined;
-  readonly #firstMs: number;
+  #pendingSinceMs: number;
   readonly #elapsedBefore: number;
   readonly #attempts = new Map<string, number>();
   #uncertainMs: number | undefined;
@@ -26,7 +26,7 @@ export class Memory {
 
   /** Made when this brain sees it for the first time. */
   constructor(status: MigrationStatus, nowMs: number) {
-    this.#firstMs = nowMs;
+    this.#pendingSinceMs = nowMs;
     this.#elapsedBefore = (status.elapsedSeconds ?? 0) * 1000;
     const items = held(status);
     // Another brain may have tried to set them a moment ago, and that may come late.
@@ -41,8 +41,14 @@ export class Memory {
     return this.#elapsedBefore + nowMs - this.#workMs;
   }
 
+  /** For how long it has waited for its volume or for pools: neither for others, nor for the control plane to answer. */
   pendingMs(nowMs: number): number {
-    return nowMs - this.#firstMs;
+    return nowMs - this.#pendingSinceMs;
+  }
+
+  /** That time begins anew. */
+  pendingAnew(nowMs: number): void {
+    this.#pendingSinceMs = nowMs;
   }
 
   endingMs(status: MigrationStatus, nowMs: number): number {

@@ -21,6 +21,7 @@ import { type Machine, next } from "./machine.ts";
 import { Memory } from "./memory.ts";
 import type { LockKind } from "./movers/mover.ts";
 import { newsOf } from "./news.ts";
+import { policyHold } from "./policy-hold.ts";
 import { type MigrationDeps, migrationFinalizer } from "./ports.ts";
 import { withProgress } from "./progress.ts";
 import { type Known, Registry } from "./registry.ts";
@@ -90,6 +91,7 @@ export class Migrations {
     this.#memories.set(name, memory);
     const known = knownOf(object);
     this.#registry.put(known);
+    const hold = await policyHold(this.#deps.store, journal);
     let seen: Observation;
     try {
       const reads = await look(
@@ -98,9 +100,10 @@ export class Migrations {
         { journal, memory, features: () => this.#can(signal) },
         signal,
       );
-      seen = this.#observation(journal, memory, known, reads);
+      seen = { ...this.#observation(journal, memory, known, reads), policyHold: hold };
     } catch (error) {
       if (!isAppError(error) || signal?.aborted) throw error;
+      memory.pendingAnew(clock.monotonicMs());
       const status = { ...journal.status, message: short(`the control plane can't be read: ${error.message}`) };
       await this.#write(object, journal, memory, status);
       return { requeueAfterMs: this.#machine.settings.pollMs };
@@ -141,6 +144,7 @@ export class Migrations {
     const { name } = journal;
     const nowMs = clock.monotonicMs();
     if (decision.fresh) memory.cluster = undefined;
+    if (decision.busy) memory.pendingAnew(nowMs);
     this.#locks.wait(name, decision.wants ?? [], nowMs);
     for (const kind of decision.wants ?? []) await this.#checkHolder(seen.locks[kind], nowMs);
     if (decision.take !== undefined && !this.#locks.take(name, decision.take))

@@ -18,7 +18,7 @@ export interface Observation {
   nonce: string;
   /** Since the first step, times without a brain left out. */
   elapsedMs: number;
-  /** For how long this brain has seen it wait for its first step; and since when it saw that it is to be taken back. */
+  /** For how long this brain has seen it wait for its volume or pools before its first step; and since when it saw that it is to be taken back. */
   pendingMs: number;
   endingMs: number;
   seen: Seen;
@@ -35,6 +35,8 @@ export interface Observation {
   lastCall: { step: number; call: Call; outcome: WriteOutcome; attempts: number } | undefined;
   uncertainMs: number | undefined;
   others: Others;
+  /** Before its first step: how it ends, since its policy wants none of it any more. */
+  policyHold?: MigrationOutcome | undefined;
   /** Who has it: nobody, this migration, or another one of that name. */
   locks: Readonly<Record<LockKind, "free" | "mine" | { holder: string }>>;
 }
@@ -63,6 +65,8 @@ export interface Decision {
   wants?: readonly LockKind[];
   /** The next turn must read pools and nodes anew. */
   fresh?: boolean;
+  /** It waits for others and not for its volume: the time for that begins anew. */
+  busy?: boolean;
   /** Until the next turn; undefined: none is needed. */
   waitMs: number | undefined;
 }

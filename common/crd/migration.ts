@@ -106,7 +106,7 @@ export const migrationOutcomeSchema = z.object({
   result: z
     .enum(["Succeeded", "Failed", "Aborted", "TimedOut", "Superseded"])
     .describe(
-      "Succeeded: the volume is on its tier. Otherwise it has at least the healthy copies that it had. Superseded: the volume changed so that the move made no sense any more.",
+      "Succeeded: the volume is on its tier. Otherwise it has at least the healthy copies that it had. Superseded: the volume or its policy changed so that the move made no sense any more.",
     ),
   reason: z.string().min(1).max(64).describe("One word, such as RebuildFailed or NoSpareNode."),
   message: z.string().max(textMax).describe("What happened and what to do, in words."),
