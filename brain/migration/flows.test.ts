@@ -61,6 +61,43 @@ describe("a volume goes to another tier", () => {
   });
 });
 
+describe("two at once", () => {
+  test("in opposite directions: cordons of the one don't fail the other, however short its patience with pools", async () => {
+    const lab = new Lab({ settings: { preflightMsMax: 10_000 } }).pools("hot", [1, 2]).pools("cold", [3, 4]);
+    const down = lab.volume(["hot-1"]);
+    const up = lab.volume(["cold-3"]);
+    await lab.begin(lab.spec(down, "hot", "cold"));
+    await lab.until("it has closed the hot pools", ({ heldSteering }) =>
+      (heldSteering ?? []).some(({ target, state }) => target === "hot-2" && state === "Set"),
+    );
+    const back = lab.spec(up, "cold", "hot");
+    const replicas = back.replicas.map((replica) => ({ ...replica, toPools: ["hot-2"] }));
+    await lab.begin({ ...back, replicas }, 0, "back");
+    const first = await lab.end();
+    expect([first.outcome?.result, lab.status("back").outcome?.result]).toEqual(["Succeeded", "Succeeded"]);
+    expect([lab.where(down)[0]?.slice(0, 4), lab.where(up)]).toEqual(["cold", ["hot-2"]]);
+    expect([lab.cordons, lab.violations]).toEqual([[], []]);
+  });
+
+  test("a long wait for a turn leaves all of the patience with pools that are closed for a moment", async () => {
+    const lab = new Lab({ control: { rebuildBytesPerSecond: 1e6 }, settings: { rebuildsMax: 1 } });
+    lab.pools("hot", [1, 2]).pools("cold", [3]);
+    const volumes = [lab.volume(["hot-1"]), lab.volume(["hot-2"])] as const;
+    await lab.begin(lab.spec(volumes[0], "hot", "cold"));
+    await lab.until("it copies", ({ phase }) => phase === "Copying");
+    await lab.begin(lab.spec(volumes[1], "hot", "cold"), 0, "next");
+    await lab.world.clock.pass(400_000);
+    expect(lab.status("next").message).toContain("replicas are being filled");
+    const { cordon } = lab.world.cluster.pool("cold-3");
+    cordon.replicas = true;
+    await lab.world.clock.pass(60_000);
+    expect(lab.status("next")).toMatchObject({ phase: "Pending", message: expect.stringContaining("cordoned") });
+    cordon.replicas = false;
+    expect([(await lab.end()).outcome?.result, lab.status("next").outcome?.result]).toEqual(["Succeeded", "Succeeded"]);
+    expect([lab.cordons, lab.violations]).toEqual([[], []]);
+  });
+});
+
 describe("no spare node", () => {
   test("each replica leaves before its successor comes, if that is allowed, and never more than one", async () => {
     for (const nodes of [
