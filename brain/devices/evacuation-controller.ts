@@ -33,6 +33,7 @@ const replanMs = 1_000;
 const togetherMsDefault = 24 * 3_600_000;
 const blockedShownMax = 256;
 const blockedAfterFailures = 3;
+const editedAdvice = "its shards may be on any failing pool until it is put right, as its condition SpecTrusted says";
 
 interface Held {
   reason: string;
@@ -46,7 +47,7 @@ export class EvacuationController {
   readonly #held = new Map<string, Held>();
   readonly #running = new Map<string, Promise<void>>();
   #failing = new Map<string, FailingPool>();
-  #plan: EvacuationQueue = { queue: [], runsOn: new Map() };
+  #plan: EvacuationQueue = { queue: [], runsOn: new Map(), held: [] };
   #brake: string | undefined;
   #planDueMs = 0;
   #told = new Map<string, string>();
@@ -95,13 +96,18 @@ export class EvacuationController {
 
   status(): EvacuationStatus {
     const waiting = this.#plan.queue.filter(({ name }) => !this.#running.has(name));
-    const blocked = waiting.flatMap(({ name }) => {
+    const failed = waiting.flatMap(({ name }) => {
       const held = this.#held.get(name);
       return held === undefined ? [] : [{ stripe: name, reason: held.reason }];
     });
+    const edited = this.#plan.held.map(({ name, why }) => ({
+      stripe: name,
+      reason: `${why}, by hand: ${editedAdvice}`,
+    }));
+    const blocked = [...edited, ...failed];
     return {
       ...(this.#brake === undefined ? {} : { heldBack: this.#brake }),
-      queued: waiting.length - blocked.length,
+      queued: waiting.length - failed.length,
       running: this.#running.size,
       runsMoved: this.#runsMoved,
       blocked: blocked.slice(0, blockedShownMax),
@@ -125,7 +131,8 @@ export class EvacuationController {
     // A move that fails once or twice, as when an agent is slow, is tried again soon: that is no state to tell people of.
     const isStuck = ({ name }: EvacuationCandidate): boolean =>
       (this.#held.get(name)?.failures ?? 0) >= blockedAfterFailures;
-    const stuck = this.#plan.queue.length > 0 && this.#running.size === 0 && this.#plan.queue.every(isStuck);
+    const { queue, held } = this.#plan;
+    const stuck = queue.length + held.length > 0 && this.#running.size === 0 && queue.every(isStuck);
     return stuck ? "blocked" : "emptying";
   }
 

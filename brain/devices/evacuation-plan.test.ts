@@ -62,5 +62,13 @@ test("a single chunk on a failing pool moves with its whole column; one that is 
     { name: "there", leaving: [3] },
   ]);
   expect(plan(run("absent", pools, [{ ...chunk, present: false }])).queue).toEqual([]);
-  expect(planEvacuation([run("x", pools)], new Set(), () => "ok")).toEqual({ queue: [], runsOn: new Map() });
+  expect(planEvacuation([run("x", pools)], new Set(), () => "ok")).toEqual({ queue: [], runsOn: new Map(), held: [] });
+});
+
+test("a run that was changed by hand is not planned for, and may have shards on any failing pool", () => {
+  const edited = { ...run("edited", ["a", "b", "c", "d", "e", "f"]), held: "its shards were changed" };
+  const { queue, runsOn, held } = plan(edited, run("one", ["F", "b", "c", "d", "e", "f"]));
+  expect(queue.map(({ name }) => name)).toEqual(["one"]);
+  expect(Object.fromEntries(runsOn)).toEqual({ F: 2, G: 1 });
+  expect(held).toEqual([{ name: "edited", why: "its shards were changed" }]);
 });

@@ -16,8 +16,10 @@ export interface EvacuationCandidate {
 
 export interface EvacuationQueue {
   queue: EvacuationCandidate[];
-  /** Runs with shards on each of the pools. */
+  /** Runs with shards on each of the pools, or that may have some there. */
   runsOn: Map<string, number>;
+  /** Runs that somebody changed by hand, and why they are held: nothing is made of what they say, nor is a pool empty because of it. */
+  held: { name: string; why: string }[];
 }
 
 /** Runs with a shard on one of these pools. Those that lost something for good are repaired first, and only then moved. */
@@ -26,9 +28,14 @@ export function planEvacuation(
   failing: ReadonlySet<string>,
   standing: (poolUuid: string) => PoolStanding,
 ): EvacuationQueue {
-  const result: EvacuationQueue = { queue: [], runsOn: new Map([...failing].map((pool) => [pool, 0])) };
+  const result: EvacuationQueue = { queue: [], runsOn: new Map([...failing].map((pool) => [pool, 0])), held: [] };
   if (failing.size === 0) return result;
   for (const run of runs) {
+    if (run.held !== undefined) {
+      for (const [pool, count] of result.runsOn) result.runsOn.set(pool, count + 1);
+      result.held.push({ name: run.name, why: run.held });
+      continue;
+    }
     const pools = poolsOfShards(run, failing);
     for (const pool of new Set(pools.values())) result.runsOn.set(pool, (result.runsOn.get(pool) ?? 0) + 1);
     if (pools.size === 0 || run.generation === 0) continue;

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { DeviceHealth } from "@couchestor/common/api/devices.ts";
+import { ecStripeKind } from "@couchestor/common/crd/ec-stripe.ts";
 import { storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
 import { conditionEvents, conditionsOf } from "../operator/condition-events.ts";
 import type { FakePool } from "../sim/fake-fleet.ts";
@@ -189,6 +190,34 @@ describe("evacuation", () => {
     expect(await t.allReadable("v1")).toBe(true);
     t.fleet.addNode("n4", 2);
     await t.until(() => !poolsUsed().has(pool.poolUuid), "the evacuation");
+    expect(await t.allReadable("v1")).toBe(true);
+  });
+
+  test("a pool is not called empty while a run is held whose shards may be there; the others are moved, and it follows when it is put right", async () => {
+    t = await TestBrain.start();
+    await t.importVolume("v1", 2);
+    const pool = poolOf(0);
+    const [first] = stripeViews(t.brain.services, "v1");
+    const run = await t.store.get(ecStripeKind, first?.name ?? "");
+    if (run === undefined) throw new Error("no run");
+    const elsewhere = [...t.fleet.nodes.values()]
+      .flatMap((node) => [...node.pools.values()])
+      .find((p) => !poolsUsed().has(p.poolUuid));
+    const moved = JSON.parse(JSON.stringify(run.spec).replaceAll(pool.poolUuid, elsewhere?.poolUuid ?? ""));
+    await t.store.update(ecStripeKind, { ...run, spec: moved });
+    await t.pass(1500);
+    pool.health = failing;
+    await t.pass(10_000);
+    const { evacuation } = t.brain;
+    expect(evacuation.status()).toMatchObject({ queued: 0, running: 0, pools: [{ phase: "blocked", runsLeft: 1 }] });
+    expect(evacuation.status().blocked.map(({ stripe }) => stripe)).toEqual([run.metadata.name]);
+    expect(evacuation.status().blocked[0]?.reason).toContain("by hand");
+    expect(pool.chunks.size).toBeGreaterThan(0);
+    const edited = await t.store.get(ecStripeKind, run.metadata.name);
+    if (edited === undefined) throw new Error("no run");
+    await t.store.update(ecStripeKind, { ...edited, spec: run.spec });
+    await t.until(() => evacuation.evacuations()[0]?.phase === "emptied", "the evacuation");
+    expect(poolsUsed().has(pool.poolUuid)).toBe(false);
     expect(await t.allReadable("v1")).toBe(true);
   });
 
