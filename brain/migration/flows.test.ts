@@ -146,6 +146,19 @@ describe("onto erasure coding and back", () => {
     expect([lab.cordons, lab.world.zeroLoss.violations]).toEqual([[], []]);
   });
 
+  test("half way there, the others only leave", async () => {
+    const lab = cluster(true);
+    const volume = lab.volume(["hot-1", "cold-5", "hot-3"]);
+    const status = await lab.carryOut(lab.spec(volume, "hot", "cold", { fromTier: "mixed", finalReplicaCount: 1 }));
+    expect([status.outcome?.reason, lab.where(volume)]).toEqual(["Moved", ["cold-5"]]);
+    expect(stepsOf(status)).not.toContain("AddReplica");
+    const ill = cluster(false);
+    const other = ill.volume(["hot-1", "cold-5", "hot-3"]);
+    const refused = await ill.carryOut(ill.spec(other, "hot", "cold", { fromTier: "mixed", finalReplicaCount: 1 }));
+    expect([refused.outcome?.reason, other.numReplicas]).toEqual(["NotEnoughCopies", 3]);
+    expect([lab.cordons, lab.violations, ill.violations]).toEqual([[], [], []]);
+  });
+
   test("is refused while its stripes are not all verified, or where they bear fewer losses than copies would", async () => {
     for (const lab of [cluster(false), cluster(true, 1)]) {
       const volume = lab.volume(["hot-1", "hot-2", "hot-3"]);

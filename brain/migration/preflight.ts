@@ -103,7 +103,8 @@ function plan(turn: Turn, mover: ReplicaMover, view: ClusterView): Preflight {
   const weights = weightsOf(turn);
   const copies = copiesOf(volume, volume.replicas, weights);
   const requiredCopies = Math.min(copies, Math.max(spec.originalReplicaCount, spec.finalReplicaCount));
-  const short = tooFewCopies(turn, keepers.length, requiredCopies);
+  const kept = keepers.map(({ uuid }) => weights.get(uuid) ?? 1);
+  const short = tooFewCopies(turn, kept, requiredCopies);
   if (short !== undefined) return { refused: "NotEnoughCopies", message: short };
   const additions = spec.preservationMode ? spec.replicas.length : spec.finalReplicaCount - keepers.length;
   let order: MigrationBaseline["order"] = "GrowFirst";
@@ -159,13 +160,15 @@ function roomFor(
   return trySteering(turn, mover, view, { pools: targets.pools, shrinks }) ?? { order };
 }
 
-/** Fewer replicas in the end than in the beginning are enough only where each is worth several. */
-function tooFewCopies(turn: Turn, keepers: number, requiredCopies: number): string | undefined {
+/** Fewer replicas in the end than in the beginning are enough only where each is worth several. `kept`: what those that stay are worth. */
+function tooFewCopies(turn: Turn, kept: readonly number[], requiredCopies: number): string | undefined {
   const { spec } = turn.journal;
   if (spec.preservationMode) return undefined;
   const least = Math.min(1024, ...[...wantedPools(spec)].map((pool) => turn.seen.copiesByPool.get(pool) ?? 1));
-  const arriving = Math.max(0, spec.finalReplicaCount - keepers);
-  const copies = Math.min(keepers, spec.finalReplicaCount) + arriving * least;
+  const arriving = Math.max(0, spec.finalReplicaCount - kept.length);
+  // Of more than are to stay, the ones that are worth least.
+  const staying = [...kept].sort((a, b) => a - b).slice(0, spec.finalReplicaCount);
+  const copies = staying.reduce((sum, one) => sum + one, arriving * least);
   if (copies >= requiredCopies) return undefined;
   return `${spec.finalReplicaCount} replica(s) would be worth ${copies} copies there, and ${requiredCopies} are needed: a pool on an ECVolume counts one more than its parity shards, and only while each of its stripes is verified healthy`;
 }

@@ -82,7 +82,7 @@ export function admit(input: DecisionInput, candidates: Candidate[]): PlanEntry[
     const resources = entry.dryRun ? shown : real;
     const { volume } = entry;
     const tier = tierFor(policy, map, volume, target);
-    const count = finalCountOf(policy, volume, target, tier);
+    const count = finalCountOf(policy, volume, target, { tier, pools: input.pools });
     if ("reason" in count) {
       Object.assign(entry, { ...count, message: `${entry.message}; ${count.message}` });
       continue;

@@ -52,23 +52,32 @@ export function tierFor(policy: TieringPolicy, map: TierMap, volume: TieredVolum
   };
 }
 
-/** How many replicas a volume is to have on its new tier; or why that can't be told. */
+/** How many replicas a volume is to have on its new tier; or why that can't be told. `pools`: all that there are. */
 export function finalCountOf(
   policy: TieringPolicy,
   volume: TieredVolume,
   target: Tier,
-  tier: TargetTier,
+  { tier, pools }: { tier: TargetTier; pools: readonly TieredPool[] },
 ): { final: number } | Block {
   const present = volume.replicas?.length ?? 0;
   if (policy.preservationMode) return { final: present };
   if (tier.erasureCoded) return { final: 1 };
   const text = volume.replicaCountBefore;
-  if (target === "cold" || text === undefined) return { final: present };
+  if (target === "cold") return { final: present };
+  if (text === undefined) {
+    const only = present === 1 ? volume.replicas?.[0]?.poolName : undefined;
+    const coded = pools.some((pool) => pool.name === only && isErasureCoded(pool));
+    return coded ? unknownCount(volume, "is missing, and its one replica is on erasure coding") : { final: present };
+  }
   const before = /^\d{1,2}$/.test(text) ? Number(text) : 0;
   if (before >= 1 && before <= replicasMax) return { final: Math.max(before, present) };
+  return unknownCount(volume, `is no number of replicas ("${text.slice(0, 40)}")`);
+}
+
+function unknownCount({ name }: TieredVolume, what: string): Block {
   return {
     action: "wait",
     reason: "AnnotationUnreadable",
-    message: `the annotation ${replicaCountAnnotation} of PersistentVolume ${volume.name} is no number of replicas ("${text.slice(0, 40)}"): set it to how many the volume is to have`,
+    message: `the annotation ${replicaCountAnnotation} of PersistentVolume ${name} ${what}: set it to how many the volume is to have`,
   };
 }

@@ -132,6 +132,14 @@ describe("cold pools that stand on erasure coding", () => {
     });
   });
 
+  test("are not left for one single copy because nobody knows any more how many there were", () => {
+    const entry = entryOf(["ec-4"], 9000, coded());
+    expect(entry).toMatchObject({ action: "wait", reason: "AnnotationUnreadable", moves: [] });
+    expect(entry.message).toContain("storage.billyronks.io/replica-count of PersistentVolume pvc-1 is missing");
+    expect(entryOf(["ec-4"], 9000, coded(), { replicaCountBefore: "1" })).toMatchObject({ finalReplicaCount: 1 });
+    expect(entryOf(["cold-1"], 9000, coded())).toMatchObject({ action: "move", finalReplicaCount: 1 });
+  });
+
   test("one that got there half way is finished, with replicas that only leave", () => {
     const entry = entryOf(["ec-4", "hot-1", "hot-2"], 10, coded());
     expect(entry).toMatchObject({ action: "move", reason: "FinishMixed", finalReplicaCount: 1 });
