@@ -25,12 +25,12 @@ export async function loadTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   if (files.caFiles.length === 0) {
     throw new AppError("InvalidArgument", "TLS: no CA file is given, so nobody could be trusted; name at least one");
   }
-  const [cert, key, ...ca] = await Promise.all([
-    readPem(files.certFile, "certificate", "CERTIFICATE"),
-    readPem(files.keyFile, "private key", "PRIVATE KEY"),
-    ...files.caFiles.map((file) => readPem(file, "CA certificate", "CERTIFICATE")),
-  ]);
-  return { cert: cert as string, key: key as string, ca: ca as string[] };
+  // One after the other: of several that are wrong, the same one is told of each time.
+  const cert = await readPem(files.certFile, "certificate", "CERTIFICATE");
+  const key = await readPem(files.keyFile, "private key", "PRIVATE KEY");
+  const ca: string[] = [];
+  for (const file of files.caFiles) ca.push(await readPem(file, "CA certificate", "CERTIFICATE"));
+  return { cert, key, ca };
 }
 
 const ownFix = "make the files with `couchestor cert init --dir DIR`, or give the path of an existing one";

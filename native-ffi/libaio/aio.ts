@@ -1,6 +1,6 @@
 /**
  * Asynchronous I/O by libaio: up to `depthMax` operations at the kernel at once, the others wait in line. The kernel counts completions in an
- * event file; a read of it blocks in a thread of Bun's pool while anything is under way, so nothing is ever polled.
+ * event file and puts them into a ring in memory; the event hub says when that is looked at.
  */
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { errnoError } from "../core/errno.ts";
@@ -29,6 +29,8 @@ export const depthLimit = 1024;
 /** Operations in line behind those at the kernel; more is a caller without backpressure. */
 export const waitingMax = 65_536;
 const tryAgain = 11; // EAGAIN
+/** A `struct timespec` of zero. */
+const noWait = new BigInt64Array(2);
 
 /** Told of each operation that the kernel was given, once it is done or has failed. */
 export interface LatencyObserver {
@@ -230,13 +232,15 @@ export class AioQueue implements CompletionQueue {
 
   /** Called by the hub. */
   reap(): void {
-    this.#takeFinished();
-    this.#pump();
+    // Without a completion no slot has become free, and what is in line will be submitted by the turn that put it there.
+    if (this.#takeFinished() > 0) this.#pump();
   }
 
-  #takeFinished(): void {
-    for (;;) {
-      const count = this.#symbols.io_getevents(this.#context, 0, this.depthMax, this.#events.bytes, null);
+  /** Returns how many there were. */
+  #takeFinished(): number {
+    for (let total = 0; ; ) {
+      // With a zero timeout libaio looks at its ring in memory first, and asks the kernel only if there is something.
+      const count = this.#symbols.io_getevents(this.#context, 0, this.depthMax, this.#events.bytes, noWait);
       const nowMs = count > 0 ? (this.#latency?.nowMs() ?? 0) : 0;
       for (let i = 0; i < count; i++) {
         const operation = this.#take(this.#events.get(i, "data"));
@@ -245,7 +249,8 @@ export class AioQueue implements CompletionQueue {
         if (result >= 0) operation.resolve(result);
         else operation.reject(errnoError(-result, kindOf(operation), operation.path));
       }
-      if (count < this.depthMax) return;
+      total += Math.max(0, count);
+      if (count < this.depthMax) return total;
     }
   }
 }
