@@ -136,6 +136,32 @@ test("while the control plane can't be read it says so, holds on, and goes on af
   expect(lab.status().outcome?.result).toBe("Succeeded");
 });
 
+test("what was never begun is called off although the control plane can't be read; what was begun waits for it", async () => {
+  for (const begun of [false, true]) {
+    const lab = cluster();
+    const volume = lab.volume(["hot-1"]);
+    const brain = brainIn(lab);
+    const down = () => {
+      lab.world.cluster.coreDownUntilMs = lab.world.cluster.nowMs + 100_000;
+    };
+    if (!begun) down();
+    await lab.world.migrate("move", lab.spec(volume, "hot", "cold"));
+    brain.source.tell("move");
+    await pass(lab, begun ? 20 : 5);
+    if (begun) down();
+    expect(lab.status().phase).toBe(begun ? "Preparing" : "Pending");
+    await lab.abort();
+    brain.source.tell("move");
+    await pass(lab, 10);
+    expect(lab.status().phase === "Finished").toBe(!begun);
+    await pass(lab, 600);
+    await brain.controller.stop();
+    expect(lab.status().outcome?.result).toBe("Aborted");
+    expect(lab.object()?.metadata.finalizers ?? []).not.toContain(migrationFinalizer);
+    expect([lab.where(volume), lab.cordons, lab.violations]).toEqual([["hot-1"], [], []]);
+  }
+});
+
 test("a person's change of the object in between costs a turn and nothing else", async () => {
   const lab = cluster();
   const volume = lab.volume(["hot-1"]);

@@ -70,7 +70,8 @@ function pending(turn: Turn): Decision {
   return work(with_(turn, done));
 }
 
-function calledOff({ spec, deleting }: Journal) {
+/** How it ends if somebody has called it off. */
+export function calledOff({ spec, deleting }: Journal) {
   if (deleting) return { result: "Aborted" as const, reason: "Deleted", message: "its Migration object was deleted" };
   if (spec.abort) return { result: "Aborted" as const, reason: "Aborted", message: "it was called off by spec.abort" };
   return undefined;

@@ -17,7 +17,7 @@ import { type Call, make, nameOf } from "./calls.ts";
 import { emptyStatus, type Journal, short } from "./journal.ts";
 import { locksOf, StepLocks } from "./locks.ts";
 import { look } from "./look.ts";
-import { type Machine, next } from "./machine.ts";
+import { calledOff, type Machine, next } from "./machine.ts";
 import { Memory } from "./memory.ts";
 import type { LockKind } from "./movers/mover.ts";
 import { newsOf } from "./news.ts";
@@ -27,7 +27,7 @@ import { withProgress } from "./progress.ts";
 import { type Known, Registry } from "./registry.ts";
 import { type MoverRules, soundRules } from "./rules.ts";
 import { type MigrationSettings, migrationSettings } from "./settings.ts";
-import type { Decision, Observation } from "./turn.ts";
+import { type Decision, finish, type Observation } from "./turn.ts";
 
 /** How often figures and words alone are written. */
 const cosmeticMs = 15_000;
@@ -104,9 +104,14 @@ export class Migrations {
     } catch (error) {
       if (!isAppError(error) || signal?.aborted) throw error;
       memory.pendingAnew(clock.monotonicMs());
-      const status = { ...journal.status, message: short(`the control plane can't be read: ${error.message}`) };
-      await this.#write(object, journal, memory, status);
-      return { requeueAfterMs: this.#machine.settings.pollMs };
+      // To end what was never begun nothing needs to be known.
+      const off = journal.status.phase === "Pending" ? (calledOff(journal) ?? hold) : undefined;
+      const message = short(`the control plane can't be read: ${error.message}`);
+      const { status } = journal;
+      const next =
+        off === undefined ? { ...status, message } : finish({ status, seen: { now: isoNow(clock) } }, off).status;
+      await this.#write(object, journal, memory, next);
+      return { requeueAfterMs: off === undefined ? this.#machine.settings.pollMs : 0 };
     }
     const decision = next(journal, seen, this.#machine);
     return await this.#carryOut({ object, journal, memory, seen }, decision, signal);

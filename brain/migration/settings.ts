@@ -16,7 +16,7 @@ export interface MigrationSettings {
   stallMs: number;
   /** For how long a volume that isn't ready (not Online, an operation under way) is waited for before anything is done to it. */
   preflightMsMax: number;
-  /** For how long taking back is tried; what is left then is told in the outcome. */
+  /** For how long it is tried to give the volume back the replicas it had; what is left then is told in the outcome. Cordons are never given up. */
   rollbackMsMax: number;
   /** Attempts at one step before it has failed. */
   attemptsMax: number;

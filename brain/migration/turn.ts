@@ -106,7 +106,10 @@ export function lookAnew(turn: Turn): Decision {
 }
 
 /** The end: everything of ours has been taken back. */
-export function finish(turn: Turn, outcome: MigrationOutcome): Decision {
+export function finish(
+  turn: { status: MigrationStatus; seen: Pick<Observation, "now"> },
+  outcome: MigrationOutcome,
+): Decision {
   const { ending: _, ...status } = turn.status;
   const message = short(outcome.message);
   return {
