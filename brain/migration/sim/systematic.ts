@@ -61,6 +61,13 @@ export const moves: Readonly<Record<string, Scenario>> = {
     volumes: [{ ...volume, replicas: 3 }],
     erasureCoded: true,
   },
+  "one on erasure coding to three replicas": {
+    ...still,
+    settings: { ...settings, version: { minor: 10, patch: 0 } },
+    nodes: [both, both, both, both],
+    volumes: [{ ...volume, replicas: 3, promotes: true }],
+    erasureCoded: true,
+  },
 };
 
 export interface CaseResult extends HistoryResult {
