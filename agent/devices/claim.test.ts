@@ -132,6 +132,18 @@ describe("claiming", () => {
     expect(disk.writes).toBe(0);
   });
 
+  test("a twin in the same slot, with the same name, number and size, is not erased for it", async () => {
+    const { machine, disk } = machineWithDisk();
+    const device = await machine.device("sda");
+    const twin = new FakeDisk(disk.sizeBytes);
+    twin.put(0, text("XFSB"));
+    machine.unplug("sda");
+    machine.plug("sda", twin, { wwid: "naa.5000c500000000ff" });
+    const wiped = claim(machine.parts(), device, planClaim(device, order(), poolUuid), { wipe: true });
+    expect(await refusal(() => wiped)).toContain("is not as it was when it was looked at");
+    expect(twin.writes).toBe(0);
+  });
+
   test("two at once on one machine: one gets it; two machines with one disk: the one whose label is gone is told", async () => {
     const { machine, disk } = machineWithDisk();
     const device = await machine.device("sda");

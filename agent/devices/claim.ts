@@ -19,6 +19,7 @@ import type { Superblock } from "../store/superblock.ts";
 import type { ZonedDevice } from "../store/zoned-device.ts";
 import type { ClaimPlan } from "./claim-plan.ts";
 import { contentOf } from "./content.ts";
+import { discover } from "./discover.ts";
 import { zeroEnds, zeroHeaders } from "./erase.ts";
 import { endsOf, type InspectParts, readEnds } from "./inspect.ts";
 import { labelOf, labelText } from "./label.ts";
@@ -119,6 +120,7 @@ async function formatBlock(parts: ClaimParts, device: Device, plan: ClaimPlan, r
   let medium: Medium | undefined;
   try {
     if (direct.deviceNumber !== device.deviceNumber || direct.sizeBytes !== device.capacityBytes) throw changed(device);
+    await checkIdentity(parts, device);
     const block = wholeReads(device.path, direct);
     const ends = await endsOf(block, device.path);
     if (labelOf(ends, false, parts.checksum) !== undefined) throw changed(device);
@@ -145,6 +147,7 @@ async function formatBlock(parts: ClaimParts, device: Device, plan: ClaimPlan, r
 async function formatZoned(parts: ClaimParts, device: Device, plan: ClaimPlan, run: ClaimRun): Promise<Medium> {
   const zoned = await openPatiently(parts, () => parts.openZoned(device.path));
   try {
+    await checkIdentity(parts, device);
     const fresh = () => superblockOf(plan, parts.clock);
     const { checksum } = parts;
     return await openZonedMedium({ device: zoned, checksum, path: device.path, format: run.wipe, fresh });
@@ -176,6 +179,12 @@ async function relabel(parts: ClaimParts, device: Device, plan: ClaimPlan): Prom
   } finally {
     await (medium ?? raw).close();
   }
+}
+
+/** Now that it is open, its name and number stay its own: until then a disk put into the same slot may have taken both, and is as large if it is a twin. */
+async function checkIdentity({ tree }: ClaimParts, device: Device): Promise<void> {
+  const { devices } = await discover(tree);
+  if (devices.find(({ deviceNumber }) => deviceNumber === device.deviceNumber)?.id !== device.id) throw changed(device);
 }
 
 function superblockOf({ label }: ClaimPlan, clock: Clock): Superblock {
