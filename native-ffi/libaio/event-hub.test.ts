@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { writeSync } from "node:fs";
-import { eventHub, lookTurnsMax } from "./event-hub.ts";
+import { closeSync, writeSync } from "node:fs";
+import { EventHub, lookTurnsMax } from "./event-hub.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -14,18 +14,20 @@ test("a slow operation is waited for without looking on and on, and its end is s
       if (finished) this.inFlight = 0;
     },
   };
-  eventHub().watch(queue);
+  const hub = new EventHub();
+  hub.watch(queue);
   for (let i = 0; i < 3 * lookTurnsMax; i++) await turn();
   expect(looks).toBe(lookTurnsMax);
 
   finished = true;
   // What the kernel does when an operation is done.
-  writeSync(eventHub().eventFile, new BigUint64Array([1n]));
+  writeSync(hub.eventFile, new BigUint64Array([1n]));
   while (queue.inFlight > 0) await turn();
 
   const looksAtTheEnd = looks;
   for (let i = 0; i < 3 * lookTurnsMax; i++) await turn();
   expect(looks).toBe(looksAtTheEnd);
+  closeSync(hub.eventFile);
 });
 
 test("an end before the thread waits is noticed within a turn or two", async () => {
@@ -37,8 +39,10 @@ test("an end before the thread waits is noticed within a turn or two", async () 
       if (looks === 2) this.inFlight = 0;
     },
   };
-  eventHub().watch(queue);
+  const hub = new EventHub();
+  hub.watch(queue);
   for (let i = 0; i < 10; i++) await turn();
   expect(queue.inFlight).toBe(0);
   expect(looks).toBe(2);
+  closeSync(hub.eventFile);
 });

@@ -23,7 +23,7 @@ export const lookTurnsMax = 100;
 /** Operations of all queues under way, up to which completions are looked for. */
 const lookInFlightMax = 4;
 
-class EventHub {
+export class EventHub {
   readonly eventFile = createEventFile();
   readonly #counter = Buffer.alloc(8);
   readonly #busy = new Set<CompletionQueue>();
