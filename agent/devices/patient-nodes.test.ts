@@ -30,6 +30,26 @@ function hang(nodes: FakeNodes, path: string) {
   return state;
 }
 
+describe("a device that is busy", () => {
+  test("is believed to be when it still is after some time, not while another process looks whether it is", async () => {
+    const clock = new FakeClock();
+    const nodes = new FakeNodes();
+    const answers = [true, false];
+    let asked = 0;
+    nodes.isBusy = async () => answers[asked++] ?? true;
+    const patient = patientNodes(nodes, clock);
+    const first = patient.isBusy("/dev/sda");
+    await clock.advance(1_000);
+    expect(await first).toBe(false);
+    expect(asked).toBe(2);
+    const second = patient.isBusy("/dev/sda");
+    await clock.advance(1_000);
+    expect(await second).toBe(true);
+    expect(asked).toBe(5);
+    expect(clock.pending).toBe(0);
+  });
+});
+
 describe("a device that does not answer", () => {
   test("fails after the limit, is not asked again until it has answered, and its descriptor lives as long as the read", async () => {
     const clock = new FakeClock();

@@ -1,12 +1,16 @@
 /**
- * A limit on how long a device may take to be looked at. A dying disk can hold a read for minutes, and nothing can end such a call: it keeps its
- * thread. So a device that is late is not asked again until it has answered, and the others are looked at meanwhile.
+ * Patience with devices, and its limit. A dying disk can hold a read for minutes, and nothing can end such a call: it keeps its thread. So a
+ * device that is late is not asked again until it has answered, and the others are looked at meanwhile. And a device that is busy is asked again
+ * before that is believed: another process that asks the same holds it for a moment.
  */
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { DeviceNodes, ReadableDevice } from "./ports.ts";
 
 const answerMsMaxDefault = 10_000;
+/** Who is only asking has let go long before. */
+const busyPauseMs = 20;
+const busyLooks = 3;
 
 /** The same nodes; what takes longer than `answerMsMax` to look at fails with ETIMEDOUT. Opening exclusively is an order, and has all the time it takes. */
 export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = answerMsMaxDefault): DeviceNodes {
@@ -39,13 +43,18 @@ export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = ans
   };
   return {
     numberAt: (path) => nodes.numberAt(path),
-    isBusy: (path) =>
-      within(
-        path,
-        "open exclusively",
-        () => nodes.isBusy(path),
-        () => undefined,
-      ),
+    async isBusy(path) {
+      for (let looks = 1; ; looks++) {
+        const isBusy = await within(
+          path,
+          "open exclusively",
+          () => nodes.isBusy(path),
+          () => undefined,
+        );
+        if (!isBusy || looks === busyLooks) return isBusy;
+        await clock.sleep(busyPauseMs);
+      }
+    },
     openExclusive: (path) => nodes.openExclusive(path),
     async openToLook(path): Promise<ReadableDevice> {
       const device = await within(
