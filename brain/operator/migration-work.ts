@@ -9,10 +9,10 @@ import { migrationController } from "../migration/controller.ts";
 import { Migrations } from "../migration/migrations.ts";
 import type { EcStanding, MigrationDeps } from "../migration/ports.ts";
 import type { MigrationSettings } from "../migration/settings.ts";
-import type { StripeTally } from "../policies/stripe-tally.ts";
 import type { Controller, ControllerDeps, Source } from "../runtime/controller.ts";
 import type { Leadership } from "../runtime/leadership.ts";
 import type { ResourceStore } from "../store/ports.ts";
+import type { WholeVolumes } from "../volumes/whole.ts";
 import type { KeptMigration } from "./kept-migration.ts";
 
 export interface MigrationWork {
@@ -20,7 +20,7 @@ export interface MigrationWork {
   store: ResourceStore;
   mayastor: MayastorClient;
   leadership: Leadership;
-  tally: StripeTally;
+  whole: Pick<WholeVolumes, "isWhole">;
   settings: MigrationSettings;
   /** Those that wait to begin go on waiting; those under way go on to their end. */
   dryRun: boolean;
@@ -34,7 +34,7 @@ export function migrationWork(
   controller: ControllerDeps,
   source: Source<KeptMigration>,
 ): Controller {
-  const { dryRun, deps, store, mayastor, leadership, tally, settings, tell, metrics } = work;
+  const { dryRun, deps, store, mayastor, leadership, whole, settings, tell, metrics } = work;
   const migrations = new Migrations(
     {
       store,
@@ -43,7 +43,7 @@ export function migrationWork(
       prng: deps.prng,
       log: deps.logger,
       leadership,
-      ecHealth: (name) => ecStanding(store, tally, name),
+      ecHealth: (name) => ecStanding(store, whole, name),
       tell,
       metrics,
     },
@@ -72,14 +72,14 @@ export function onlyBegun(source: Source<KeptMigration>): Source<KeptMigration> 
   };
 }
 
-/** How an ECVolume stands, by its object and by what was last seen of its ECStripes. */
+/** How an ECVolume stands, by its object and by what is known of its runs and their pools. */
 export async function ecStanding(
   store: Pick<ResourceStore, "get">,
-  tally: Pick<StripeTally, "isWhole">,
+  whole: Pick<WholeVolumes, "isWhole">,
   name: string,
 ): Promise<EcStanding | undefined> {
   const volume = (await store.get(ecVolumeKind, name)) as EcVolume | undefined;
   if (volume === undefined) return undefined;
   const ready = volume.status?.phase === "Ready" && volume.metadata.deletionTimestamp === undefined;
-  return { parityShards: lossesTolerated(volume.spec.code), healthy: ready && tally.isWhole(name) === true };
+  return { parityShards: lossesTolerated(volume.spec.code), healthy: ready && whole.isWhole(name) === true };
 }

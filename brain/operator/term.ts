@@ -22,6 +22,7 @@ import type { Part } from "../runtime/manager.ts";
 import { tieringController } from "../tiering/controller.ts";
 import type { Plan, PlanEntry } from "../tiering/model.ts";
 import type { Tiering } from "../tiering/reconcile.ts";
+import { WholeVolumes } from "../volumes/whole.ts";
 import { conditionEvents, conditionsOf } from "./condition-events.ts";
 import { migrationRoutes } from "./migration-routes.ts";
 import { migrationWork } from "./migration-work.ts";
@@ -44,6 +45,7 @@ export class LeaderTerm {
   readonly #leadership: Leadership;
   readonly #store: KubeStore;
   readonly #moves = new MoveTeller();
+  readonly #whole: WholeVolumes;
 
   constructor(parts: OperatorParts, leadership: Leadership) {
     const { deps, client, config } = parts;
@@ -66,10 +68,11 @@ export class LeaderTerm {
       },
       config.brain.options,
     );
+    this.#whole = new WholeVolumes(this.brain.services);
     this.tiering = tieringWork(parts, {
       store: this.#store,
       leadership,
-      tally: this.tally,
+      whole: this.#whole,
       decided: (entry, policy, migration) => this.#tellDecided(entry, policy, migration),
     });
     this.controllers = [this.#tieringController(), this.#codingController(), this.#migrationController()];
@@ -126,7 +129,7 @@ export class LeaderTerm {
         store: this.#store,
         mayastor,
         leadership,
-        tally: this.tally,
+        whole: this.#whole,
         settings: config.migration,
         dryRun: config.dryRun,
         tell: (news) => this.#tellNews(news),

@@ -3,24 +3,24 @@ import { migrationKind } from "@couchestor/common/crd/migration.ts";
 import { formatDuration } from "@couchestor/common/units/duration.ts";
 import { MayastorObjects } from "../kube/mayastor-objects.ts";
 import { type KubeObject, kubeTypes } from "../kube/objects.ts";
-import type { StripeTally } from "../policies/stripe-tally.ts";
 import type { Leadership } from "../runtime/leadership.ts";
 import type { ResourceStore } from "../store/ports.ts";
 import { claimedVolumes } from "../tiering/kube-volumes.ts";
 import { Launcher, type LauncherDeps } from "../tiering/launcher.ts";
 import { Tiering } from "../tiering/reconcile.ts";
 import { noteReplicaCount } from "../tiering/volume-notes.ts";
+import type { WholeVolumes } from "../volumes/whole.ts";
 import type { OperatorParts } from "./parts.ts";
 
 export interface TieringWork {
   store: ResourceStore;
   leadership: Leadership;
-  tally: StripeTally;
+  whole: Pick<WholeVolumes, "isWhole">;
   decided: LauncherDeps["decided"];
 }
 
 /** What looks, decides and has it carried out. */
-export function tieringWork(parts: OperatorParts, { store, leadership, tally, decided }: TieringWork): Tiering {
+export function tieringWork(parts: OperatorParts, { store, leadership, whole, decided }: TieringWork): Tiering {
   const { deps, config, heat, mayastor, caches, client } = parts;
   const { clock } = deps;
   const notes = {
@@ -50,7 +50,13 @@ export function tieringWork(parts: OperatorParts, { store, leadership, tally, de
         new Map(
           [...caches.ecVolumes.values()].map(({ metadata: { name }, policyRef }) => [
             name,
-            { policyRef, whole: tally.isWhole(name) },
+            {
+              policyRef,
+              // Asked of those alone that pools stand on.
+              get whole() {
+                return whole.isWhole(name);
+              },
+            },
           ]),
         ),
       remove: (name) => store.delete(migrationKind, name),

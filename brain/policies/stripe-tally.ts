@@ -112,14 +112,6 @@ export class StripeTally {
     };
   }
 
-  /** Whether a volume is there and every run of it has all its shards, by what was seen of them last; undefined for a volume that isn't known. */
-  isWhole(volume: string): boolean | undefined {
-    const tally = this.#volumes.get(volume);
-    if (tally === undefined || !tally.exists) return undefined;
-    const whole: readonly string[] = ["Healthy", "Unwritten"];
-    return Object.entries(tally.states).every(([state, count]) => count === 0 || whole.includes(state));
-  }
-
   /** All stripes by state, for metrics. */
   totals(): ReadonlyMap<StripeState, number> {
     return new Map(Object.entries(this.#totals) as [StripeState, number][]);

@@ -54,6 +54,10 @@ export class Catalogue {
     return this.#volumes.byUuid(volumeUuid);
   }
 
+  volumeByName(name: string): EcVolume | undefined {
+    return this.#volumes.byName(name);
+  }
+
   /** Why nothing is to be written to or removed of a run: somebody changed it, or its volume, by hand. Undefined if nobody did. */
   whyHeld(volumeUuid: string, runName: string): string | undefined {
     return this.#volumes.whyHeld(volumeUuid) ?? this.runs.whyHeld(volumeUuid, runName);

@@ -30,10 +30,7 @@ export async function volumeMap(
   const end = Math.min(stripes, first + range.stripeCount);
   if (first >= stripes)
     throw new AppError("InvalidArgument", `firstStripe: got ${first}, the volume has stripes 0 … ${stripes - 1}`);
-  const entries = catalogue.runs
-    .ofVolume(volumeUuid)
-    .filter((e) => e.firstStripe < end && e.firstStripe + e.stripeCount > first)
-    .slice(0, runsPerMapMax);
+  const entries = catalogue.runs.covering(volumeUuid, first, end, runsPerMapMax);
   const found = await Promise.all(entries.map((e) => catalogue.freshRun(e.name)));
   const runs = found.filter((run): run is EcStripe => run?.spec.volumeUuid === volumeUuid);
   requireWhole(volume.metadata.name, runs, first, end);

@@ -36,3 +36,32 @@ test("runs that were edited stay held though more of them were edited than versi
   runs.apply({ ...accepted, metadata: { ...accepted.metadata, generation: 3, annotations } });
   expect(runs.whyHeld(uuid, accepted.metadata.name)).toBeUndefined();
 });
+
+test("the runs of a volume stay in order through new versions, new runs and removals, and those of a range are found", () => {
+  const runs = new RunIndex();
+  const firsts = () => runs.ofVolume(uuid).map(({ firstStripe, revision }) => [firstStripe, revision]);
+  for (const first of [32, 0, 16]) runs.apply(version(first, 1, 1));
+  expect(firsts()).toEqual([
+    [0, 1],
+    [16, 1],
+    [32, 1],
+  ]);
+  runs.apply(version(16, 2, 2));
+  expect(firsts()[1]).toEqual([16, 2]);
+  runs.apply(version(48, 3, 1));
+  runs.remove(uuid, version(0, 1, 1).metadata.name);
+  expect(firsts()).toEqual([
+    [16, 2],
+    [32, 1],
+    [48, 3],
+  ]);
+  const covering = (first: number, end: number, max = 256) =>
+    runs.covering(uuid, first, end, max).map(({ firstStripe }) => firstStripe);
+  expect([covering(0, 16), covering(31, 33), covering(20, 64, 2), covering(40, 41)]).toEqual([
+    [],
+    [16, 32],
+    [16, 32],
+    [32],
+  ]);
+  expect([runs.ofVolume("other"), runs.covering("other", 0, 9, 9)]).toEqual([[], []]);
+});

@@ -6,6 +6,7 @@
 import type { ActId } from "@couchestor/common/api/acts.ts";
 import { formatCode } from "@couchestor/common/code/code.ts";
 import type { EcStripe, EcStripeSpec, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import { stripesPerRunMax } from "@couchestor/common/crd/ec-volume.ts";
 import { judgedStateOf } from "@couchestor/common/crd/stripe-status.ts";
 import { heldBefore, impossibleChange, isAccepted } from "./foreign-edits.ts";
 import { type RunShape, shapeOf } from "./run-shape.ts";
@@ -39,6 +40,8 @@ const trustedMaxDefault = 10_000;
 
 export class RunIndex {
   readonly #byVolume = new Map<string, Map<string, RunEntry>>();
+  /** The runs of volumes that were asked for, by first stripe, until their number changes: to sort very many for each map that is asked for is slow. */
+  readonly #sorted = new Map<string, RunEntry[]>();
   /** The uuids that runs of a volume's name have had, to find one whose uuid was changed. */
   readonly #uuidsOf = new Map<string, Set<string>>();
   /** One object per distinct text or value, however many runs hold it. */
@@ -72,6 +75,7 @@ export class RunIndex {
     const runs = this.#byVolume.get(volumeUuid) ?? new Map<string, RunEntry>();
     this.#byVolume.set(entry.volumeUuid, runs);
     runs.set(name, entry);
+    this.#sortIn(entry, known);
     if (revision > this.newest || evenIfOlder) this.newest = revision;
     this.version++;
     return entry;
@@ -99,6 +103,7 @@ export class RunIndex {
   #drop(volumeUuid: string, name: string): void {
     const runs = this.#byVolume.get(volumeUuid);
     runs?.delete(name);
+    this.#sorted.delete(volumeUuid);
     this.unsaid.delete(name);
     this.version++;
     if (runs?.size === 0) {
@@ -110,9 +115,42 @@ export class RunIndex {
     }
   }
 
-  /** The runs of a volume, by first stripe. */
-  ofVolume(volumeUuid: string): RunEntry[] {
-    return [...(this.#byVolume.get(volumeUuid)?.values() ?? [])].sort((a, b) => a.firstStripe - b.firstStripe);
+  /** The runs of a volume, by first stripe, as they are now: later versions take their places in the same list. */
+  ofVolume(volumeUuid: string): readonly RunEntry[] {
+    const runs = this.#byVolume.get(volumeUuid);
+    if (runs === undefined) return none;
+    const known = this.#sorted.get(volumeUuid);
+    if (known !== undefined) return known;
+    const sorted = [...runs.values()].sort((a, b) => a.firstStripe - b.firstStripe);
+    this.#sorted.set(volumeUuid, sorted);
+    return sorted;
+  }
+
+  /** The first `max` runs of a volume that cover any of the stripes from `first` up to `end`, by first stripe. */
+  covering(volumeUuid: string, first: number, end: number, max: number): RunEntry[] {
+    const sorted = this.ofVolume(volumeUuid);
+    const covering: RunEntry[] = [];
+    // Runs that were made by hand may overlap, so the search goes back as far as one can reach.
+    for (let i = placeOf(sorted, first - stripesPerRunMax); i < sorted.length && covering.length < max; i++) {
+      const run = sorted[i];
+      if (run === undefined || run.firstStripe >= end) break;
+      if (run.firstStripe + run.stripeCount > first) covering.push(run);
+    }
+    return covering;
+  }
+
+  /** Puts a new version in the place of the known one; with another run, or other stripes, the list is sorted anew when it is asked for. */
+  #sortIn(entry: RunEntry, known: RunEntry | undefined): void {
+    const sorted = this.#sorted.get(entry.volumeUuid);
+    if (sorted === undefined) return;
+    if (known?.firstStripe === entry.firstStripe) {
+      for (let i = placeOf(sorted, entry.firstStripe); sorted[i]?.firstStripe === entry.firstStripe; i++) {
+        if (sorted[i] !== known) continue;
+        sorted[i] = entry;
+        return;
+      }
+    }
+    this.#sorted.delete(entry.volumeUuid);
   }
 
   get(volumeUuid: string, name: string): RunEntry | undefined {
@@ -222,6 +260,18 @@ export class RunIndex {
     if (this.#interned.size < 100_000) this.#interned.set(key, value);
     return value;
   }
+}
+
+/** Where the first run is that begins at this stripe or later. */
+function placeOf(sorted: readonly RunEntry[], firstStripe: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle]?.firstStripe ?? 0) < firstStripe) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The object's revision as a number. Both stores count; by any other the order of versions isn't known, and each counts as newer. */
