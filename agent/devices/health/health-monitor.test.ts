@@ -8,6 +8,7 @@ import type { SmartReading } from "../smart/reading.ts";
 import { SmartReadError, type SmartReader, type SmartTarget } from "../smart/smart-reader.ts";
 import { HealthMonitor } from "./health-monitor.ts";
 import { addDeviceHealthMetrics } from "./metrics.ts";
+import { onlinePool } from "./testing/pool-info.ts";
 
 const good: SmartReading = {
   protocol: "nvme",
@@ -24,8 +25,6 @@ const readOnly: SmartReading = {
   passed: false,
   warnings: [{ code: "read-only", text: "the medium has become read-only", level: "failing" }],
 };
-const poolUuid = "11111111-1111-4111-8111-111111111111";
-const zero = "00000000-0000-0000-0000-000000000000";
 
 function device(name: string, extra: Partial<Device> = {}): Device {
   return {
@@ -84,9 +83,9 @@ class Scene implements SmartReader {
     return this.answer(target);
   }
 
-  /** The disk has done so much in all, taking so long, and has so many operations under way. */
-  did(name: string, operations: number, ms: number, inFlight = 0): void {
-    this.stats.set(name, [operations, 0, 0, ms, 0, 0, 0, 0, inFlight, 0, 0].join(" "));
+  /** The disk has done so much in all, taking so long, has so many operations under way, and has done so many discards. */
+  did(name: string, operations: number, ms: number, inFlight = 0, discards = 0): void {
+    this.stats.set(name, [operations, 0, 0, ms, 0, 0, 0, 0, inFlight, 0, 0, discards, 0, 0, 0, 0, 0].join(" "));
   }
 
   async look(passMs: number): Promise<void> {
@@ -219,6 +218,17 @@ describe("health monitor", () => {
     });
   });
 
+  test("a disk that does nothing but discards, as fstrim orders them, does not hang", async () => {
+    const scene = new Scene();
+    scene.monitor.observe([device("nvme0n1")]);
+    await scene.monitor.look();
+    for (let i = 0; i < 12; i++) {
+      scene.did("nvme0n1", 100, 50, 4, i);
+      await scene.look(10_000);
+    }
+    expect(scene.state("nvme0n1")).toBe("Healthy");
+  });
+
   test("a disk that is far slower than its peers wears; idle times neither accuse nor clear it", async () => {
     const scene = new Scene();
     const names = ["nvme0n1", "nvme1n1", "nvme2n1"];
@@ -236,29 +246,17 @@ describe("health monitor", () => {
 
   test("the pool on it: stopped writes and failed operations count for the device that carries it", async () => {
     const scene = new Scene();
-    const label = { poolUuid, poolName: "p1", clusterUuid: zero, nodeName: "", kind: "block" as const };
+    const { poolUuid, poolName, clusterUuid } = onlinePool;
+    const label = { poolUuid, poolName, clusterUuid, nodeName: "", kind: "block" as const };
     scene.monitor.observe([device("nvme0n1", { label }), device("nvme1n1")]);
-    const pool: PoolInfo = {
-      poolUuid,
-      poolName: "p1",
-      kind: "block",
-      labels: {},
-      state: "Online",
-      clusterUuid: zero,
-      capacityBytes: 1,
-      usedBytes: 0,
-      freeBytes: 1,
-      liveBytes: 0,
-      chunkCount: 0,
-    };
-    scene.pools = [pool];
+    scene.pools = [onlinePool];
     scene.ioErrors = 3;
     await scene.monitor.look();
     expect(scene.state("nvme0n1")).toBe("Healthy");
     scene.ioErrors = 4;
     await scene.look(10_000);
     expect(scene.state("nvme0n1")).toBe("Wearing");
-    scene.pools = [{ ...pool, state: "ReadOnly", reason: "write: EIO" }];
+    scene.pools = [{ ...onlinePool, state: "ReadOnly", reason: "write: EIO" }];
     await scene.look(10_000);
     expect(scene.monitor.healthOf("id-nvme0n1")).toMatchObject({
       state: "Failing",

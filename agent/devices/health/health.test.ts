@@ -141,14 +141,14 @@ test("growth is that of the last day; what was there before the first look, and 
 describe("latency", () => {
   const line = (fields: number[]): string => `${fields.map((n) => String(n).padStart(8)).join(" ")}\n`;
   test("the kernel's line is read; an empty, short or strange one is not", () => {
-    const stat = parseIoStat(line([10, 0, 80, 50, 4, 0, 32, 70, 3, 100, 120, 0, 0, 0, 0, 0, 0]));
-    expect(stat).toEqual({ reads: 10, readMs: 50, writes: 4, writeMs: 70, inFlight: 3 });
+    const stat = parseIoStat(line([10, 0, 80, 50, 4, 0, 32, 70, 3, 100, 120, 6, 0, 0, 0, 2, 0]));
+    expect(stat).toEqual({ reads: 10, readMs: 50, writes: 4, writeMs: 70, others: 8, inFlight: 3 });
     for (const text of [undefined, "", "\n", "1 2 3", line([1, 2, 3, -4, 5, 6, 7, 8, 9, 10, 11]), "a ".repeat(11)])
       expect(parseIoStat(text)).toBeUndefined();
-    const zero = { reads: 0, readMs: 0, writes: 0, writeMs: 0, inFlight: 0 };
-    expect(ioBetween(zero, stat ?? zero)).toEqual({ operations: 14, meanMs: 120 / 14 });
+    const zero = { reads: 0, readMs: 0, writes: 0, writeMs: 0, others: 0, inFlight: 0 };
+    expect(ioBetween(zero, stat ?? zero)).toEqual({ operations: 14, meanMs: 120 / 14, finished: 22 });
     expect(ioBetween(stat ?? zero, zero)).toBeUndefined();
-    expect(ioBetween(zero, zero)).toEqual({ operations: 0, meanMs: undefined });
+    expect(ioBetween(zero, zero)).toEqual({ operations: 0, meanMs: undefined, finished: 0 });
   });
   const sample = (id: string, meanMs: number | undefined, operations = 100, rotational = false): LatencySample => ({
     id,

@@ -63,13 +63,20 @@ export class WatchedDevice {
 
   /** It is there. After an absence everything that was measured is measured anew; what it said of itself stays until it says otherwise. */
   isThere(device: Device): void {
+    // Operations, done and failed, are counted by path: those under another one may be another disk's.
+    if (device.path !== this.device.path) this.#countAnew();
     this.device = device;
     if (this.#gone === undefined || this.#gone.isListed) return;
     this.#gone = undefined;
-    this.#stat = undefined;
+    this.#countAnew();
     this.#memories = { ...this.#memories, pool: new Map(), io: new Map() };
     this.#isBack = true;
     this.dueMs = 0;
+  }
+
+  #countAnew(): void {
+    this.#stat = undefined;
+    this.#growth.ioErrors = new GrowthWatch();
   }
 
   /** A look at its records that gave something. */
@@ -112,7 +119,7 @@ export class WatchedDevice {
       return undefined;
     }
     const between = before && ioBetween(before.at, stat);
-    const isBusy = stat.inFlight > 0 && between?.operations === 0;
+    const isBusy = stat.inFlight > 0 && between?.finished === 0;
     this.#stat = { at: stat, progressMs: isBusy && before ? before.progressMs : nowMs };
     if (between === undefined) return undefined;
     return { id: this.device.id, rotational: this.device.rotational ?? false, ...between };
