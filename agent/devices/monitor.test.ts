@@ -136,4 +136,33 @@ describe("device monitor", () => {
     await monitor.look();
     expect(names()).toEqual(["sda"]);
   });
+
+  test("a look that fails, as without file descriptors to spare, takes no device for gone", async () => {
+    const { machine } = machineWithDisk();
+    const { monitor, told, names } = monitored(machine);
+    await monitor.look();
+    machine.tree.set("/sys/block", { error: "EMFILE" });
+    for (let i = 0; i < 3; i++) {
+      await machine.clock.advance(20_000);
+      await monitor.look();
+    }
+    // Or from the second list on, of the one look.
+    let lists = 0;
+    machine.tree.set("/sys/block", { dir: true });
+    machine.tree.before = (path) => {
+      if (path === "/sys/block" && ++lists === 2) machine.tree.set("/sys/block", { error: "EMFILE" });
+    };
+    await machine.clock.advance(20_000);
+    await monitor.look();
+    machine.tree.before = () => undefined;
+    expect(lists).toBe(2);
+    expect(names()).toEqual(["sda"]);
+    expect(told.filter((line) => line.includes("gone"))).toEqual([]);
+    expect(told.filter((line) => line.startsWith("devices can't be looked at")).length).toBe(1);
+    machine.tree.remove("/sys/block/sda");
+    machine.tree.set("/sys/block", { dir: true });
+    await machine.clock.advance(20_000);
+    await monitor.look();
+    expect(names()).toEqual([]);
+  });
 });

@@ -90,14 +90,23 @@ export class DeviceMonitor {
   async look(): Promise<void> {
     const { tree, clock } = this.#parts;
     const nowMs = clock.monotonicMs();
-    const prints = await this.#fingerprints();
+    let prints: Map<string, string>;
+    try {
+      prints = await this.#fingerprints();
+    } catch (error) {
+      // Not to see them is not to see them gone: what is known stays until there is another look.
+      this.#tellProblems([`/sys/block can't be read: ${(error as { code?: string }).code ?? String(error)}`]);
+      return;
+    }
     const before = this.#prints;
     const isSame = prints.size === before.size && [...prints].every(([name, print]) => before.get(name) === print);
     if (!isSame || nowMs >= this.#usageDueMs) {
       const [inventory, usage] = await Promise.all([discover(tree), readUsage(tree)]);
+      this.#tellProblems([...inventory.problems, ...usage.problems]);
+      // Of names that there are each is told as a device or as passed over, unless the list could not be read this time.
+      if (prints.size > 0 && inventory.devices.length + inventory.skipped.length === 0) return;
       await this.#update(inventory, prints, usage, nowMs);
       this.#usageDueMs = nowMs + this.#options.usageEveryMs;
-      this.#tellProblems([...inventory.problems, ...usage.problems]);
       this.#skipped = inventory.skipped;
     }
     for (const listener of this.#listeners) listener(this.devices());
@@ -111,9 +120,10 @@ export class DeviceMonitor {
     }
   }
 
+  /** Throws `FileSystemError` if there is no telling which devices there are. */
   async #fingerprints(): Promise<Map<string, string>> {
     const { tree } = this.#parts;
-    const names = await tree.list("/sys/block").catch(() => []);
+    const names = await tree.list("/sys/block");
     const text = async (path: string): Promise<string> => {
       const file = await tree.read(path);
       return file.state === "read" ? new TextDecoder().decode(file.bytes).trim() : file.state;
