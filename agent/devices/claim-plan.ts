@@ -108,9 +108,11 @@ export function planRelease(device: Device): ReleasePlan {
     );
   }
   refuse(device, "active", "is in use and can't be released");
-  const where =
-    label.kind === "zoned" ? "empty the two zones of its label" : "write zeros over both copies of its label";
-  return { label, steps: [`${where}, ${labelText(label)}`, "write zeros over the beginning of each of its segments"] };
+  const [where, segments] =
+    label.kind === "zoned"
+      ? ["empty the two zones of its label", "empty every other zone"]
+      : ["write zeros over both copies of its label", "write zeros over the beginning of each of its segments"];
+  return { label, steps: [`${where}, ${labelText(label)}`, segments, "read back that no label is left"] };
 }
 
 function refuse(device: Device, kind: UseReason["kind"], what: string): void {

@@ -269,6 +269,15 @@ describe("releasing", () => {
     await claimNow(machine);
   });
 
+  test("a disk that keeps its label although it says that it was overwritten is not called released", async () => {
+    const { machine, disk } = machineWithDisk();
+    await claimNow(machine);
+    disk.forgetful = true;
+    expect(await refusal(() => releaseNow(machine))).toContain(`it still carries pool fast (${poolUuid})`);
+    disk.forgetful = false;
+    expect(await releaseNow(machine)).toBe(0);
+  });
+
   test("a place that can't be read counts as chunks, since it may hold some", async () => {
     const { machine, disk } = machineWithDisk();
     await claimNow(machine);

@@ -7,13 +7,14 @@
  *   C3 torn in the last copy of the label          its CRC is wrong, so it is no label
  *   C4 the last copy is whole, the first is not    claimed; the medium mends the first when it is opened
  */
+import type { DeviceLabel } from "@couchestor/common/api/devices.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { type FileSystem, FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { type DirectDevice, wholeReads } from "../pools/open-pool.ts";
 import type { Medium } from "../store/medium.ts";
 import { openBlockMedium } from "../store/medium-block.ts";
-import { openZonedMedium } from "../store/medium-zoned.ts";
+import { openZonedMedium, readZonedSuperblock } from "../store/medium-zoned.ts";
 import { defaultPoolLimits } from "../store/pool-limits.ts";
 import type { Superblock } from "../store/superblock.ts";
 import type { ZonedDevice } from "../store/zoned-device.ts";
@@ -123,7 +124,7 @@ async function formatBlock(parts: ClaimParts, device: Device, plan: ClaimPlan, r
     await checkIdentity(parts, device);
     const block = wholeReads(device.path, direct);
     const ends = await endsOf(block, device.path);
-    if (labelOf(ends, false, parts.checksum) !== undefined) throw changed(device);
+    if (labelOf(ends, parts.checksum) !== undefined) throw changed(device);
     const content = contentOf(ends);
     if (content.length > 0) {
       if (!run.wipe) throw changed(device);
@@ -150,7 +151,10 @@ async function formatZoned(parts: ClaimParts, device: Device, plan: ClaimPlan, r
     await checkIdentity(parts, device);
     const fresh = () => superblockOf(plan, parts.clock);
     const { checksum } = parts;
-    return await openZonedMedium({ device: zoned, checksum, path: device.path, format: run.wipe, fresh });
+    const { path } = device;
+    // Whoever was faster has written his: not even what may be wiped includes a pool that nobody was asked about.
+    if ((await readZonedSuperblock({ device: zoned, checksum, path })) !== undefined) throw changed(device);
+    return await openZonedMedium({ device: zoned, checksum, path, format: run.wipe, fresh });
   } catch (error) {
     await zoned.close().catch(() => undefined);
     throw error;
@@ -194,10 +198,7 @@ function superblockOf({ label }: ClaimPlan, clock: Clock): Superblock {
 
 /** What is on the device now, past every cache, must be what was written: another machine may have written its own label meanwhile. */
 async function checkBack(parts: ClaimParts, device: Device, { label }: ClaimPlan): Promise<void> {
-  const isZoned = label.kind === "zoned";
-  const ends = isZoned ? await readEnds(parts.nodes, device.path) : await readDirect(parts, device);
-  const found = labelOf(ends, isZoned, parts.checksum);
-  const there = found !== undefined && "label" in found ? found.label : undefined;
+  const there = await labelNow(parts, device, label.kind === "zoned");
   if (there !== undefined && sameLabel(there, label)) return;
   const what = there === undefined ? "no label of ours" : labelText(there);
   throw new AppError(
@@ -205,6 +206,13 @@ async function checkBack(parts: ClaimParts, device: Device, { label }: ClaimPlan
     `device ${device.id}: wrote ${labelText(label)}, but it now carries ${what}: another machine claims it too, or the disk doesn't keep what is written`,
     { data: { device: device.id } },
   );
+}
+
+/** The label that is on the device at this moment; undefined if there is none that this program can read. */
+export async function labelNow(parts: ClaimParts, device: Device, isZoned: boolean): Promise<DeviceLabel | undefined> {
+  const ends = isZoned ? await readEnds(parts.nodes, device.path, true) : await readDirect(parts, device);
+  const found = labelOf(ends, parts.checksum);
+  return found !== undefined && "label" in found ? found.label : undefined;
 }
 
 async function readDirect(parts: ClaimParts, device: Device) {

@@ -11,6 +11,8 @@ export interface Ends {
   /** Up to the device's last byte. */
   tail: Uint8Array;
   sizeBytes: number;
+  /** Of a zoned device: what was written last to each of the zones that hold its label. */
+  labelLogs?: readonly Uint8Array[];
 }
 
 /** What was found, one reason each; empty for a device whose ends are all zeros. */

@@ -4,6 +4,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { blockDeviceGeometry } from "@couchestor/native-ffi/libc/libc.ts";
+import { readLabelZones } from "./label-zones.ts";
 import type { DeviceNodes, ReadableDevice } from "./ports.ts";
 
 /** Without waiting for a medium, and without making the device a controlling terminal. */
@@ -95,6 +96,7 @@ function readable(file: FileHandle, path: string, sizeBytes: number): ReadableDe
         done += bytesRead;
       }
     },
+    labelZones: () => readLabelZones(file.fd, path, sizeBytes),
     close: () => file.close(),
   };
 }

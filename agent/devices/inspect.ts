@@ -5,6 +5,7 @@
 import type { UseReason } from "@couchestor/common/api/devices.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
+import { superblockBytes } from "../store/superblock.ts";
 import { contentOf, type Ends, lookBytes } from "./content.ts";
 import { type FoundLabel, labelOf, labelReason } from "./label.ts";
 import type { Device } from "./model.ts";
@@ -39,8 +40,8 @@ export async function inspect(
   if (node !== undefined) uses.push(node);
   else {
     try {
-      const ends = await readEnds(nodes, device.path);
-      found = labelOf(ends, device.zoned === "host-managed", checksum);
+      const ends = await readEnds(nodes, device.path, device.zoned === "host-managed");
+      found = labelOf(ends, checksum);
       const reason = labelReason(found);
       const isActive = uses.some(({ kind }) => kind === "active");
       const isBusy = asksWhetherBusy && !isActive && (await nodes.isBusy(device.path));
@@ -59,11 +60,12 @@ export async function inspect(
   };
 }
 
-/** Reads the first and the last MiB. Throws `FileSystemError`. */
-export async function readEnds(nodes: Pick<DeviceNodes, "openToLook">, path: string): Promise<Ends> {
+/** Reads the first and the last MiB, and where a zoned device has its label. Throws `FileSystemError`. */
+export async function readEnds(nodes: Pick<DeviceNodes, "openToLook">, path: string, isZoned: boolean): Promise<Ends> {
   const device = await nodes.openToLook(path);
   try {
-    return await endsOf(device, path);
+    const ends = await endsOf(device, path);
+    return isZoned ? { ...ends, labelLogs: await labelLogsOf(device) } : ends;
   } finally {
     await device.close();
   }
@@ -79,6 +81,18 @@ export async function endsOf(device: Pick<ReadableDevice, "sizeBytes" | "read">,
   await device.read(head, 0);
   await device.read(tail, sizeBytes - length);
   return { head, tail, sizeBytes };
+}
+
+/** At most the last MiB of what was appended to each zone. */
+async function labelLogsOf(device: Pick<ReadableDevice, "labelZones" | "read">): Promise<Uint8Array[]> {
+  const logs: Uint8Array[] = [];
+  for (const { startBytes, endBytes } of await device.labelZones()) {
+    const end = Math.floor(endBytes / superblockBytes) * superblockBytes;
+    const log = new Uint8Array(Math.min(end, lookBytes));
+    if (log.byteLength > 0) await device.read(log, startBytes + end - log.byteLength);
+    logs.push(log);
+  }
+  return logs;
 }
 
 const order = ({ kind }: UseReason): number => ["active", "ours", "content", "unfit"].indexOf(kind);

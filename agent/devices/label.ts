@@ -13,17 +13,17 @@ import type { Ends } from "./content.ts";
 export type FoundLabel = { label: DeviceLabel } | { unreadable: string } | undefined;
 
 /**
- * The label in the ends of a device: of a block device its first and last 4096 bytes; of a zoned one the newest of the log in its first zone.
+ * The label in the ends of a device: of a block device its first and last 4096 bytes; of a zoned one the newest of the logs in its two zones for it.
  * Copies that don't verify are no label.
  */
-export function labelOf(ends: Ends, isZoned: boolean, checksum: Checksum): FoundLabel {
-  const { head, tail, sizeBytes } = ends;
+export function labelOf({ head, tail, sizeBytes, labelLogs }: Ends, checksum: Checksum): FoundLabel {
   const copies: Uint8Array[] = [];
-  if (isZoned) {
-    for (let at = 0; at + superblockBytes <= head.byteLength; at += superblockBytes) {
-      copies.push(head.subarray(at, at + superblockBytes));
+  for (const log of labelLogs ?? []) {
+    for (let at = 0; at + superblockBytes <= log.byteLength; at += superblockBytes) {
+      copies.push(log.subarray(at, at + superblockBytes));
     }
-  } else {
+  }
+  if (labelLogs === undefined) {
     const last = Math.floor(sizeBytes / superblockBytes) * superblockBytes - superblockBytes;
     const from = tail.byteLength - (sizeBytes - last);
     if (head.byteLength >= superblockBytes) copies.push(head.subarray(0, superblockBytes));

@@ -63,26 +63,28 @@ export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = ans
         () => nodes.openToLook(path),
         (open) => open.close(),
       );
-      const reading = new Set<Promise<void>>();
+      const running = new Set<Promise<unknown>>();
+      const ask = <T>(operation: string, run: () => Promise<T>): Promise<T> => {
+        const tracked = (): Promise<T> => {
+          const answer = run().finally(() => running.delete(answer));
+          running.add(answer);
+          return answer;
+        };
+        return within(path, operation, tracked, () => undefined);
+      };
       return {
         sizeBytes: device.sizeBytes,
         async read(into, offset) {
           // A late read still has the memory: it gets its own, which nobody looks at any more.
           const own = new Uint8Array(into.byteLength);
-          const read = device.read(own, offset).finally(() => reading.delete(read));
-          reading.add(read);
-          await within(
-            path,
-            "read",
-            () => read,
-            () => undefined,
-          );
+          await ask("read", () => device.read(own, offset));
           into.set(own);
         },
+        labelZones: () => ask("report zones", () => device.labelZones()),
         // A descriptor that is being read from must not become another file's.
         close: async () => {
-          if (reading.size === 0) return await device.close();
-          void Promise.allSettled(reading).then(() => device.close().catch(() => undefined));
+          if (running.size === 0) return await device.close();
+          void Promise.allSettled(running).then(() => device.close().catch(() => undefined));
         },
       };
     },

@@ -20,11 +20,20 @@ export interface SysTree {
   write(path: string, text: string): Promise<void>;
 }
 
+/** One of the two zones that hold the label of a zoned device (`agent/store/zoned-superblock.ts`). */
+export interface LabelZone {
+  readonly startBytes: number;
+  /** From the zone's beginning: the newest label lies before it. */
+  readonly endBytes: number;
+}
+
 /** A device opened to look at what is on it; does not keep others from opening it. */
 export interface ReadableDevice {
   readonly sizeBytes: number;
   /** Reads all of `into` at `offset`. Throws `FileSystemError`; EIO if the device has less. */
   read(into: Uint8Array, offset: number): Promise<void>;
+  /** Of a zoned device: where its label lies, as the device says. Throws `FileSystemError`. */
+  labelZones(): Promise<readonly LabelZone[]>;
   close(): Promise<void>;
 }
 

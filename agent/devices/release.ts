@@ -1,6 +1,7 @@
 /**
  * Gives a claimed device back: its label is erased, and with it the way to its chunks. Refused while there are chunks, unless told that they may
- * go. Crash points: a copy of the label that is left still names the pool, so releasing again does what is missing.
+ * go. Crash points: a copy of the label that is left still names the pool, so releasing again does what is missing. What is there afterwards is read
+ * back.
  */
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { wholeReads } from "../pools/open-pool.ts";
@@ -9,9 +10,10 @@ import { openBlockMedium } from "../store/medium-block.ts";
 import { openZonedMedium } from "../store/medium-zoned.ts";
 import type { ZonedDevice } from "../store/zoned-device.ts";
 import { firstDataZone } from "../store/zoned-format.ts";
-import { type ClaimParts, exclusively, openPatiently } from "./claim.ts";
+import { type ClaimParts, exclusively, labelNow, openPatiently } from "./claim.ts";
 import type { ReleasePlan } from "./claim-plan.ts";
 import { zeroHeaders, zeroLabels } from "./erase.ts";
+import { labelText } from "./label.ts";
 import type { Device } from "./model.ts";
 
 export interface ReleaseRun {
@@ -23,13 +25,28 @@ export interface ReleaseRun {
   signal?: AbortSignal | undefined;
 }
 
-/** Carries out a plan, durable on return; with `dryRun` only looks. Returns how many segments held chunks. Throws `FailedPrecondition` if there are some. */
+/**
+ * Carries out a plan, durable and read back on return; with `dryRun` only looks. Returns how many segments held chunks. Throws `FailedPrecondition` if
+ * there are some, or if the label can't be got rid of.
+ */
 export async function release(parts: ClaimParts, device: Device, plan: ReleasePlan, run: ReleaseRun): Promise<number> {
   return await exclusively(parts, device, async () => {
-    const segments =
-      plan.label.kind === "zoned" ? releaseZoned(parts, device, plan, run) : releaseBlock(parts, device, plan, run);
-    return await segments;
+    const isZoned = plan.label.kind === "zoned";
+    const segments = await (isZoned ? releaseZoned : releaseBlock)(parts, device, plan, run);
+    if (!run.dryRun) await checkGone(parts, device, isZoned);
+    return segments;
   });
+}
+
+/** A zone that the device holds read-only keeps its label, and some disks keep what they say they have overwritten. */
+async function checkGone(parts: ClaimParts, device: Device, isZoned: boolean): Promise<void> {
+  const there = await labelNow(parts, device, isZoned);
+  if (there === undefined) return;
+  throw new AppError(
+    "FailedPrecondition",
+    `device ${device.id}: it still carries ${labelText(there)} after that was erased: ${isZoned ? "zones of the label can't be emptied any more, or " : ""}it doesn't keep what is written. Take the disk out, or its pool is found again`,
+    { data: { device: device.id, label: there } },
+  );
 }
 
 async function releaseBlock(parts: ClaimParts, device: Device, plan: ReleasePlan, run: ReleaseRun): Promise<number> {

@@ -54,6 +54,15 @@ export async function openZonedMedium(options: ZonedMediumOptions): Promise<Medi
   return medium;
 }
 
+/** The superblock of the pool that is on a zoned device; undefined if there is none. Throws as `openZonedMedium` does. */
+export async function readZonedSuperblock(
+  options: Pick<ZonedMediumOptions, "device" | "checksum" | "path">,
+): Promise<Superblock | undefined> {
+  const { device, checksum, path } = options;
+  const zones = superblockZones(path, device, await device.report());
+  return (await new ZonedSuperblock(device, checksum, path, zones).read())?.superblock;
+}
+
 /** The zone of a segment, and how far it is written. */
 interface SegmentZone {
   zone: number;

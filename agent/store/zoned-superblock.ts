@@ -54,7 +54,11 @@ export class ZonedSuperblock {
   }
 
   async #latest(home: Home): Promise<Superblock | undefined> {
-    const last = (Math.floor(home.writtenBytes / superblockBytes) - 1) * superblockBytes;
+    // A zone that the device holds read-only has no write pointer any more: the copies are at its front.
+    const searchedBytes = home.usable
+      ? home.writtenBytes
+      : Math.min(home.capacityBytes, copiesBackMax * superblockBytes);
+    const last = (Math.floor(searchedBytes / superblockBytes) - 1) * superblockBytes;
     for (let back = 0; back < copiesBackMax && last - back * superblockBytes >= 0; back++) {
       const bytes = new Uint8Array(superblockBytes);
       try {

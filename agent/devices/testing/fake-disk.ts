@@ -4,7 +4,7 @@
  */
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { DirectDevice } from "../../pools/open-pool.ts";
-import type { DeviceNodes } from "../ports.ts";
+import type { DeviceNodes, LabelZone } from "../ports.ts";
 
 const blockBytes = 4096;
 
@@ -22,6 +22,8 @@ export class FakeDisk {
   gone = false;
   /** Offsets of blocks that can't be read. */
   readonly unreadable = new Set<number>();
+  /** Of a disk with zones. */
+  labelZones: (() => readonly LabelZone[]) | undefined;
 
   constructor(sizeBytes: number) {
     this.sizeBytes = sizeBytes;
@@ -105,6 +107,10 @@ export class FakeNodes implements DeviceNodes {
       sizeBytes: disk.gone ? 0 : disk.sizeBytes,
       read: async (into: Uint8Array, offset: number) => {
         if (disk.gone || disk.read(into, offset) < into.byteLength) throw new FileSystemError("EIO", "read", path);
+      },
+      labelZones: async () => {
+        if (disk.labelZones === undefined) throw new FileSystemError("ENOTTY", "report zones", path);
+        return disk.labelZones();
       },
       close: async () => undefined,
     };

@@ -9,6 +9,7 @@ import type { Device } from "../model.ts";
 import { survey } from "../survey.ts";
 import { FakeDisk, FakeNodes } from "./fake-disk.ts";
 import { FakeTree } from "./fake-tree.ts";
+import type { FakeZones } from "./fake-zones.ts";
 
 export const mib = 2 ** 20;
 export const clusterA = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
@@ -25,6 +26,7 @@ export class Machine {
   readonly clock = new FakeClock();
   readonly prng = seededPrng(1);
   openers: string[] = [];
+  readonly #zoned = new Map<string, FakeZones>();
   /** What happens while something is waited for. */
   pause: () => Promise<void> = async () => undefined;
   readonly #locks = new Set<string>();
@@ -44,6 +46,16 @@ export class Machine {
     this.tree.set(`${at}/block/${name}/queue/rotational`, "1\n");
     this.tree.set(`${at}/wwid`, `${wwid}\n`);
     this.nodes.set(`/dev/${name}`, disk, number);
+  }
+
+  /** Plugs a disk with zones in as `name`. */
+  plugZoned(name: string, zones: FakeZones): void {
+    this.plug(name, zones.disk);
+    const at = `/sys/devices/pci0000:00/0000:00:05.0/host0/target0:0:0/0:0:${name.charCodeAt(2)}:0/block/${name}/queue`;
+    this.tree.set(`${at}/zoned`, "host-managed\n");
+    this.tree.set(`${at}/nr_zones`, `${zones.zoneCount}\n`);
+    this.tree.set(`${at}/chunk_sectors`, `${zones.zoneBytes / 512}\n`);
+    this.#zoned.set(`/dev/${name}`, zones);
   }
 
   unplug(name: string): void {
@@ -70,7 +82,12 @@ export class Machine {
           return { release: async () => void this.#locks.delete(path) };
         },
       },
-      openZoned: () => Promise.reject(new FileSystemError("ENOTTY", "open", "no zones here")),
+      openZoned: async (path) => {
+        const zones = this.#zoned.get(path);
+        if (zones === undefined) throw new FileSystemError("ENOTTY", "open", "no zones here");
+        const { close } = await this.nodes.openExclusive(path);
+        return zones.opened(close);
+      },
       openers: async () => this.openers,
       rereadPartitions: async () => undefined,
     };
