@@ -218,6 +218,12 @@ describe("what is waited for", () => {
       cordonedNodes: new Set<string>(),
     };
     expect(word({ more: { others } })).toBe("wait: Busy");
+    // What the other one is doing to the volume is not somebody else's doing.
+    const meanwhile = volume([a, b, replica("n", "cold-3")]);
+    expect([word({ seen: meanwhile }), word({ seen: meanwhile, more: { others } })]).toEqual([
+      "ReplicaCountChanged",
+      "wait: Busy",
+    ]);
     expect(word({ more: { others: { ...others, sameVolume: undefined, copying: 10 } } })).toBe("wait: Busy");
     const away = { "cold-3": { status: undefined }, "cold-4": { cordoned: true } };
     expect(word({ view: cluster(pools, { pools: away }) })).toBe("wait: NoUsablePool");

@@ -46,12 +46,13 @@ export function preflight(turn: Turn): Preflight {
   const volume = seen.seen;
   const mover = chooseMover(cluster.version, settings.allow);
   if ("refused" in mover) return mover;
+  // What that one does to the volume, or takes back, says nothing before it has ended.
+  if (seen.others.sameVolume !== undefined)
+    return { wait: `migration ${seen.others.sameVolume} moves the same volume`, reason: "Busy" };
   const changed = whatChanged(spec, volume);
   if (changed !== undefined) return settled ? changed : { wait: changed.message, reason: "VolumeNotReady" };
   const refused = refusalOf(turn, volume);
   if (refused !== undefined) return refused;
-  if (seen.others.sameVolume !== undefined)
-    return { wait: `migration ${seen.others.sameVolume} moves the same volume`, reason: "Busy" };
   const unsound = rules.unsoundness(volume, settings.allow.offlineRebuild);
   if (unsound !== undefined) return { wait: unsound, reason: "VolumeNotReady" };
   return plan(turn, mover, withoutSteering(cluster.view, seen.others.steering));

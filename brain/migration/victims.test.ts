@@ -34,6 +34,14 @@ describe("which replica leaves", () => {
     expect(ask({ version: v28, cordonedNodes: new Set(["node-2"]) })).toEqual(["a", "b", "c"]);
   });
 
+  test("any, while the node or the pool of one of them could not be read", () => {
+    const asked = { cordonedNodes: new Set(["node-2"]) };
+    const whole = cluster(pools);
+    const without = (name: string) => new Map([...whole.nodes].filter(([node]) => node !== name));
+    expect(ask({ ...asked, cluster: { ...whole, nodes: without("node-3") } })).toEqual(["a", "b", "c"]);
+    expect(ask({ ...asked, cluster: cluster(pools.slice(0, 2)) })).toEqual(["a", "b", "c"]);
+  });
+
   test("one beside the target stays longest: alone, the new one would go", () => {
     const local = volume([a, c], { target: { uuid: "n", node: "node-1", state: "Online", children: [] } });
     expect(ask({ volume: local })).toEqual(["c"]);

@@ -22,6 +22,10 @@ export function likelyVictims(question: VictimQuestion): string[] {
   const { volume } = question;
   const incomplete = volume.replicas.filter((replica) => !isComplete(volume, replica));
   if (incomplete.length > 0) return incomplete.map(({ uuid }) => uuid);
+  // A pool or node that couldn't be read may have labels and cordons that decide.
+  const { pools, nodes } = question.cluster;
+  if (volume.replicas.some(({ pool = "", node = "" }) => !pools.has(pool) || !nodes.has(node)))
+    return volume.replicas.map(({ uuid }) => uuid);
   const keyed = volume.replicas.map((replica) => ({ uuid: replica.uuid, key: sortKey(question, replica) }));
   const [first] = keyed.map(({ key }) => key).sort();
   return keyed.filter(({ key }) => key === first).map(({ uuid }) => uuid);
