@@ -41,6 +41,11 @@ export function openStep({ steps }: MigrationStatus): MigrationStep | undefined 
   return last?.state === "Intended" ? last : undefined;
 }
 
+/** Whether it has done no more than look: nothing is set, nothing was changed, and nothing is to be taken back. */
+export function isUntouched({ steps, heldSteering = [], stepsDropped = 0 }: MigrationStatus): boolean {
+  return stepsDropped === 0 && heldSteering.length === 0 && steps.every(({ name }) => name === "Preflight");
+}
+
 /** The number that the next step will have. */
 export function nextNumber({ steps, stepsDropped = 0 }: MigrationStatus): number {
   return (steps.at(-1)?.number ?? stepsDropped) + 1;

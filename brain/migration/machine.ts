@@ -5,7 +5,7 @@
 import { parseDuration } from "@couchestor/common/units/duration.ts";
 import { followReplica } from "./copying.ts";
 import { countStep } from "./count-steps.ts";
-import { begin, ended, ending, held, type Journal, openStep } from "./journal.ts";
+import { begin, ended, ending, held, isUntouched, type Journal, openStep } from "./journal.ts";
 import { plan } from "./plan.ts";
 import { preflight } from "./preflight.ts";
 import { release } from "./release.ts";
@@ -25,7 +25,10 @@ export function next(journal: Journal, seen: Observation, { settings, rules }: M
   const { status } = journal;
   if (status.phase === "Finished") return { status, waitMs: undefined };
   const turn: Turn = { journal, status: withObserved(journal), seen, settings, rules };
-  return status.phase === "Pending" ? pending(turn) : work(with_(turn, withEnding(turn)));
+  if (status.phase === "Pending") return pending(turn);
+  // It may wait for its turn to take the first step for long.
+  if (seen.policyHold !== undefined && isUntouched(status)) return finish(turn, seen.policyHold);
+  return work(with_(turn, withEnding(turn)));
 }
 
 /** Whether a turn needs to know pools and nodes: not while a call is being settled or a replica filled. */

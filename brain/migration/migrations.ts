@@ -14,7 +14,7 @@ import type { MayastorFeatures } from "../mayastor/client.ts";
 import type { ReconcileResult } from "../runtime/controller.ts";
 import { withFinalizer, withoutFinalizer } from "../runtime/finalizer.ts";
 import { type Call, make, nameOf } from "./calls.ts";
-import { emptyStatus, type Journal, short } from "./journal.ts";
+import { emptyStatus, isUntouched, type Journal, short } from "./journal.ts";
 import { locksOf, StepLocks } from "./locks.ts";
 import { look } from "./look.ts";
 import { calledOff, type Machine, next } from "./machine.ts";
@@ -91,7 +91,7 @@ export class Migrations {
     this.#memories.set(name, memory);
     const known = knownOf(object);
     this.#registry.put(known);
-    const hold = await policyHold(this.#deps.store, journal);
+    const hold = await policyHold(this.#deps, journal);
     let seen: Observation;
     try {
       const reads = await look(
@@ -105,7 +105,7 @@ export class Migrations {
       if (!isAppError(error) || signal?.aborted) throw error;
       memory.pendingAnew(clock.monotonicMs());
       // To end what was never begun nothing needs to be known.
-      const off = journal.status.phase === "Pending" ? (calledOff(journal) ?? hold) : undefined;
+      const off = isUntouched(journal.status) ? (calledOff(journal) ?? hold) : undefined;
       const message = short(`the control plane can't be read: ${error.message}`);
       const { status } = journal;
       const next =

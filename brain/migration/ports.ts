@@ -3,6 +3,7 @@
  * `Migrations` in `migrations.ts` takes these; its `reconcile(name)` does one turn: look, decide, write the intent, make at most one call that
  * changes anything. A turn may throw anywhere; the next one, of this process or another, goes on from the journal and from what it sees.
  */
+import type { StoragePolicy } from "@couchestor/common/crd/storage-policy.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import type { MayastorClient } from "../mayastor/client.ts";
@@ -28,6 +29,8 @@ export interface MigrationDeps {
   leadership: Pick<Leadership, "assertLeader">;
   /** How the ECVolume of that name stands; undefined if there is none, or that isn't known. */
   ecHealth(volumeName: string): Promise<EcStanding | undefined>;
+  /** Why none of a policy's migrations may begin now, such as a closed window; without it they may whenever it is enabled and no dry run. */
+  whyNotBegin?: ((policy: StoragePolicy) => { reason: string; message: string } | undefined) | undefined;
   /** Starts, ends and failures, for Events and the audit log. Must not throw. */
   tell(news: MigrationNews): void;
   metrics: MigrationMetrics;

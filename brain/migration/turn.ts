@@ -35,7 +35,7 @@ export interface Observation {
   lastCall: { step: number; call: Call; outcome: WriteOutcome; attempts: number } | undefined;
   uncertainMs: number | undefined;
   others: Others;
-  /** Before its first step: how it ends, since its policy wants none of it any more. */
+  /** While it is untouched: how it ends, since its policy wants none of it now. */
   policyHold?: MigrationOutcome | undefined;
   /** Who has it: nobody, this migration, or another one of that name. */
   locks: Readonly<Record<LockKind, "free" | "mine" | { holder: string }>>;

@@ -24,6 +24,7 @@ export interface MigrationWork {
   settings: MigrationSettings;
   /** Those that wait to begin go on waiting; those under way go on to their end. */
   dryRun: boolean;
+  whyNotBegin: NonNullable<MigrationDeps["whyNotBegin"]>;
   tell: MigrationDeps["tell"];
   metrics: MigrationDeps["metrics"];
 }
@@ -34,7 +35,7 @@ export function migrationWork(
   controller: ControllerDeps,
   source: Source<KeptMigration>,
 ): Controller {
-  const { dryRun, deps, store, mayastor, leadership, whole, settings, tell, metrics } = work;
+  const { dryRun, deps, store, mayastor, leadership, whole, settings, whyNotBegin, tell, metrics } = work;
   const migrations = new Migrations(
     {
       store,
@@ -44,6 +45,7 @@ export function migrationWork(
       log: deps.logger,
       leadership,
       ecHealth: (name) => ecStanding(store, whole, name),
+      whyNotBegin,
       tell,
       metrics,
     },

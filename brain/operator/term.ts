@@ -21,6 +21,7 @@ import type { Leadership } from "../runtime/leadership.ts";
 import type { Part } from "../runtime/manager.ts";
 import { tieringController } from "../tiering/controller.ts";
 import type { Plan, PlanEntry } from "../tiering/model.ts";
+import { whyNotBegin } from "../tiering/policy-input.ts";
 import type { Tiering } from "../tiering/reconcile.ts";
 import { WholeVolumes } from "../volumes/whole.ts";
 import { conditionEvents, conditionsOf } from "./condition-events.ts";
@@ -121,8 +122,9 @@ export class LeaderTerm {
   }
 
   #migrationController(): Controller {
-    const { relays, deps, mayastor, config } = this.#parts;
+    const { relays, caches, deps, mayastor, config } = this.#parts;
     const leadership = this.#leadership;
+    const known = () => [...caches.migrations.values()].map((migration) => migration.known);
     return migrationWork(
       {
         deps,
@@ -132,6 +134,7 @@ export class LeaderTerm {
         whole: this.#whole,
         settings: config.migration,
         dryRun: config.dryRun,
+        whyNotBegin: (policy) => whyNotBegin(policy, known(), deps.clock.wallMs()),
         tell: (news) => this.#tellNews(news),
         metrics: {
           ended: (end) => this.#parts.metrics().carriedOut.ended(end),

@@ -6,7 +6,7 @@ import { brakeOf } from "./brake.ts";
 import { parseTimestamp } from "./cooldown.ts";
 import { lastMoves } from "./history.ts";
 import { isOfPolicy, type KnownMigration } from "./known-migrations.ts";
-import type { ErasureCodedTier, TieringPolicy } from "./model.ts";
+import type { Block, ErasureCodedTier, TieringPolicy } from "./model.ts";
 import { windowOf } from "./window.ts";
 
 export interface PolicyInput {
@@ -34,7 +34,7 @@ export function policyInputOf(resource: StoragePolicy, context: PolicyContext = 
   const { preservationMode, migrations, nowMs, ecVolumes } = context;
   const findings = validateStoragePolicy(spec);
   const own = migrations.filter((migration) => isOfPolicy(migration, metadata));
-  const hold = findings.problems.length > 0 ? undefined : (brakeOf(resource, own) ?? windowOf(spec.schedule, nowMs));
+  const hold = findings.problems.length > 0 ? undefined : pauseOf(resource, own, nowMs);
   const policy: TieringPolicy = {
     name: metadata.name,
     createdMs: parseTimestamp(metadata.creationTimestamp ?? "") ?? 0,
@@ -63,6 +63,23 @@ export function policyInputOf(resource: StoragePolicy, context: PolicyContext = 
     problems: findings.problems,
   };
   return { policy, findings };
+}
+
+/** What keeps a policy without faults from beginning anything now. `own`: its Migrations. */
+function pauseOf(resource: StoragePolicy, own: readonly KnownMigration[], nowMs: number): Block | undefined {
+  return brakeOf(resource, own) ?? windowOf(resource.spec.schedule, nowMs);
+}
+
+/** Why none of a policy's Migrations may begin now, by the very rules that none is made by; undefined if they may. */
+export function whyNotBegin(
+  resource: StoragePolicy,
+  migrations: Iterable<KnownMigration>,
+  nowMs: number,
+): Pick<Block, "reason" | "message"> | undefined {
+  const { problems } = validateStoragePolicy(resource.spec);
+  if (problems.length > 0) return { reason: "PolicyInvalid", message: problems.join("; ") };
+  const own = [...migrations].filter((migration) => isOfPolicy(migration, resource.metadata));
+  return pauseOf(resource, own, nowMs);
 }
 
 /** When each volume was last moved with success, by what the status remembers and by the Migrations themselves. */

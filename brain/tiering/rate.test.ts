@@ -31,5 +31,11 @@ test("a volume that failed is tried again after ten minutes, and each time after
   expect(retryBlock([failed(0)], sampleNowMs + retryMs)).toBeUndefined();
   expect(retryBlock([failed(0, "Succeeded"), failed(1), failed(2)], sampleNowMs)).toBeUndefined();
   expect(retryBlock([failed(0, "Superseded")], sampleNowMs)?.notBeforeMs).toBe(sampleNowMs + supersededRetryMs);
+  // Its policy's window closed: no fault of the volume.
+  const held = sampleMigration("m9", { end: sampleEnd("Superseded", 0, { reason: "OutsideWindow" }) });
+  expect(retryBlock([held], sampleNowMs)).toBeUndefined();
+  expect(retryBlock([held, failed(1), failed(2)], sampleNowMs)).toEqual(
+    retryBlock([failed(1), failed(2)], sampleNowMs),
+  );
   expect(retryBlock([failed(0, "Aborted")], sampleNowMs)?.message).toContain("m0) ended with Aborted");
 });

@@ -1,4 +1,5 @@
 /** A volume whose migration has failed is tried again later, and each time later. Pure. */
+import { policyHoldReasons } from "../migration/policy-hold.ts";
 import type { KnownMigration } from "./known-migrations.ts";
 import type { Block } from "./model.ts";
 
@@ -12,7 +13,8 @@ const failures: ReadonlySet<string> = new Set(["Failed", "TimedOut", "Aborted", 
 /** What holds a volume back after failures, refusals and ends by hand; undefined if nothing does. `migrations`: those of the volume. */
 export function retryBlock(migrations: readonly KnownMigration[], nowMs: number): Block | undefined {
   const ended = migrations
-    .filter(({ end }) => end !== undefined)
+    // That its policy might begin nothing says nothing of the volume.
+    .filter(({ end }) => end !== undefined && !(end.result === "Superseded" && policyHoldReasons.has(end.reason)))
     .sort((a, b) => (b.end?.endedMs ?? 0) - (a.end?.endedMs ?? 0) || (a.name < b.name ? 1 : -1));
   const until = ended.findIndex(({ end }) => !failures.has(end?.result ?? ""));
   const row = until === -1 ? ended : ended.slice(0, until);
