@@ -274,6 +274,12 @@ function infoOf(
       `${path}: its blocks have ${blockBytes} bytes, allowed: 512, 1024, 2048 or 4096`,
     );
   }
+  if (controller.transferBytesMax < alignmentBytes) {
+    throw new AppError(
+      "FailedPrecondition",
+      `${path}: its controller takes ${controller.transferBytesMax} bytes in one command, needed: ${alignmentBytes}`,
+    );
+  }
   const sizeBytes = Math.floor((get("blocks") * blockBytes) / alignmentBytes) * alignmentBytes;
   const info = { controller, nsid: get("nsid"), sizeBytes, blockBytes };
   if (get("zone_blocks") === 0) return info;

@@ -77,7 +77,8 @@ export class CommandQueue {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#out.size > 0 || this.#waiting.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    // A turn that is due still polls, though all commands may have been given up meanwhile.
+    if (this.#polling) await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#driver.calls.cs_queue_close(this.#handle);
   }
 
