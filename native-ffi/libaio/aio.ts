@@ -1,6 +1,9 @@
 /**
  * Asynchronous I/O by libaio: up to `depthMax` operations at the kernel at once, the others wait in line. The kernel counts completions in an
  * event file and puts them into a ring in memory; the event hub says when that is looked at.
+ *
+ * Each operation goes to the kernel by itself and at once. To collect those of a turn for one call saves system calls, but the device is idle while
+ * they are collected, and then answers all together.
  */
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { errnoError } from "../core/errno.ts";
@@ -84,13 +87,13 @@ export class AioQueue implements CompletionQueue {
   readonly #context: bigint;
   readonly #blocks: StructArray<keyof typeof iocbLayout.fields>;
   readonly #events: StructArray<keyof typeof ioEventLayout.fields>;
+  /** The address of each slot's block: io_submit takes an array of addresses, here of one. */
   readonly #submission: AddressArray;
   /** The operation in each slot: also what keeps its buffer alive while the kernel has the address. */
   readonly #slots: (Operation | undefined)[];
   readonly #free: number[];
   #waiting: Operation[] = [];
   #waitingFrom = 0;
-  #pumpScheduled = false;
   #closing: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(depthMax: number, latency?: LatencyObserver) {
@@ -115,6 +118,9 @@ export class AioQueue implements CompletionQueue {
     }
     this.#events = new StructArray(ioEventLayout, depthMax);
     this.#submission = new AddressArray(depthMax);
+    const blocksAddress = addressOf(this.#blocks.bytes);
+    for (let slot = 0; slot < depthMax; slot++)
+      this.#submission.setAddress(slot, blocksAddress + slot * iocbLayout.sizeBytes);
     this.#slots = new Array(depthMax).fill(undefined);
     this.#free = Array.from({ length: depthMax }, (_, i) => depthMax - 1 - i);
   }
@@ -142,13 +148,7 @@ export class AioQueue implements CompletionQueue {
         resolve,
         reject,
       });
-      if (this.#pumpScheduled) return;
-      // At the end of this turn, so that what is asked for together is submitted together.
-      this.#pumpScheduled = true;
-      queueMicrotask(() => {
-        this.#pumpScheduled = false;
-        this.#pump();
-      });
+      this.#pump();
     });
   }
 
@@ -160,7 +160,7 @@ export class AioQueue implements CompletionQueue {
         resolve = done;
       });
       this.#closing = { promise, resolve };
-      if (!this.#pumpScheduled) this.#finishIfIdle();
+      this.#finishIfIdle();
     }
     return this.#closing.promise;
   }
@@ -172,25 +172,31 @@ export class AioQueue implements CompletionQueue {
     resolve();
   }
 
-  /** Fills the free slots from the line and submits them in one call. */
+  /** Gives the kernel what is in line, as far as slots are free. */
   #pump(): void {
-    const filled: number[] = [];
-    const nowMs = this.#latency?.nowMs() ?? 0;
     while (this.#free.length > 0 && this.#waitingFrom < this.#waiting.length) {
-      const slot = this.#free.pop() as number;
-      const operation = this.#waiting[this.#waitingFrom++] as Operation;
-      operation.submittedMs = nowMs;
-      this.#fill(slot, operation);
-      this.#submission.setAddress(filled.length, addressOf(this.#blocks.bytes) + slot * iocbLayout.sizeBytes);
-      filled.push(slot);
+      if (!this.#give(this.#waiting[this.#waitingFrom] as Operation)) break;
+      this.#waitingFrom += 1;
     }
     if (this.#waitingFrom === this.#waiting.length || this.#waitingFrom > 1024) {
-      this.#waiting = this.#waiting.slice(this.#waitingFrom);
+      this.#waiting.splice(0, this.#waitingFrom);
       this.#waitingFrom = 0;
     }
-    this.#submitFilled(filled);
     if (this.inFlight > 0) eventHub().watch(this);
     else this.#finishIfIdle();
+  }
+
+  /** False if the kernel has no room at the moment: the end of what it is doing will make some. */
+  #give(operation: Operation): boolean {
+    const slot = this.#free.pop() as number;
+    this.#fill(slot, operation);
+    operation.submittedMs = this.#latency?.nowMs() ?? 0;
+    const result = this.#symbols.io_submit(this.#context, 1, (this.#submission.address + slot * 8) as never);
+    if (result === 1) return true;
+    this.#take(slot);
+    if (result === -tryAgain && this.inFlight > 0) return false;
+    operation.reject(errnoError(-result, kindOf(operation), operation.path));
+    return true;
   }
 
   #fill(slot: number, operation: Operation): void {
@@ -203,26 +209,6 @@ export class AioQueue implements CompletionQueue {
     blocks.set(slot, "aio_offset", operation.offset);
   }
 
-  #submitFilled(filled: readonly number[]): void {
-    for (let from = 0; from < filled.length; ) {
-      const address = this.#submission.address + from * 8;
-      const result = this.#symbols.io_submit(this.#context, filled.length - from, address as never);
-      if (result > 0) {
-        from += result;
-      } else if (result === -tryAgain && this.inFlight > filled.length - from) {
-        // The kernel has no room at the moment; what it is doing will make some.
-        const back = filled.slice(from).map((slot) => this.#take(slot));
-        this.#waiting = [...back, ...this.#waiting.slice(this.#waitingFrom)];
-        this.#waitingFrom = 0;
-        return;
-      } else {
-        // The kernel refuses the first of the rest; those behind it may be fine.
-        const operation = this.#take(filled[from++] as number);
-        operation.reject(errnoError(-result, kindOf(operation), operation.path));
-      }
-    }
-  }
-
   #take(slot: number): Operation {
     const operation = this.#slots[slot] as Operation;
     this.#slots[slot] = undefined;
@@ -232,7 +218,7 @@ export class AioQueue implements CompletionQueue {
 
   /** Called by the hub. */
   reap(): void {
-    // Without a completion no slot has become free, and what is in line will be submitted by the turn that put it there.
+    // Without a completion no slot has become free.
     if (this.#takeFinished() > 0) this.#pump();
   }
 

@@ -4,8 +4,7 @@
  *
  * To be woken by that thread takes longer than a fast disk's read. So for the first turns of the event loop after an operation went to the
  * kernel or came back, the queues are looked at in each turn instead: a look at memory that the kernel writes to, and no system call. When
- * nothing came in these turns, the thread waits; and when many operations are under way, as they then come back in groups, which to look for
- * one by one would take apart. The event file counts all the time, so that nothing is missed in between.
+ * nothing came in these turns, the thread waits. The event file counts all the time, so that nothing is missed in between.
  */
 import { read as readFile } from "node:fs";
 import { createEventFile } from "../libc/libc.ts";
@@ -19,9 +18,6 @@ export interface CompletionQueue {
 
 /** Turns of the event loop in which completions are looked for without being told of, since the last one: some tenths of a millisecond. */
 export const lookTurnsMax = 100;
-
-/** Operations of all queues under way, up to which completions are looked for. */
-const lookInFlightMax = 4;
 
 export class EventHub {
   readonly eventFile = createEventFile();
@@ -41,10 +37,8 @@ export class EventHub {
   }
 
   #goOn(): void {
-    let inFlight = 0;
-    for (const queue of this.#busy) inFlight += queue.inFlight;
     if (this.#busy.size === 0) this.#awake = false;
-    else if (this.#turns > 0 && inFlight <= lookInFlightMax) this.#look();
+    else if (this.#turns > 0) this.#look();
     else this.#listen();
   }
 
