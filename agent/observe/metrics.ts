@@ -1,13 +1,14 @@
 /** Every metric of the agent, declared once. */
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
 import { createRegistry } from "@couchestor/common/observe/registry.ts";
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { type AddGauge, sampledGauges, sampleOf } from "@couchestor/common/observe/sampled-gauge.ts";
+import { Counter, Histogram, type Registry } from "prom-client";
 import type { HealthMonitor } from "../devices/health/health-monitor.ts";
 import { addDeviceHealthMetrics } from "../devices/health/metrics.ts";
 import { addDeviceMetrics } from "../devices/metrics.ts";
 import type { DeviceMonitor } from "../devices/monitor.ts";
 import type { MemoryBudgets } from "../mover/byte-budget.ts";
-import type { PoolChunkStore } from "../store/chunk-store.ts";
+import type { ChunkStoreStats, PoolChunkStore } from "../store/chunk-store.ts";
 import type { IoLatency } from "../store/io-latency.ts";
 import { addIoLatencyMetrics } from "./io-latency-metrics.ts";
 
@@ -57,14 +58,15 @@ export function agentMetrics(sources: MetricsSources): AgentMetrics {
     labelNames: ["operation"],
     registers,
   });
-  addPoolGauges(registers, sources);
-  addActGauges(registers, sources);
+  const gauge = sampledGauges(registers);
+  addPoolGauges(gauge, sources);
+  addActGauges(gauge, sources);
   const { devices, ioLatencies } = sources;
   const deviceAt = (path: string) => devices?.monitor.devices().find((device) => device.path === path)?.id;
   if (ioLatencies !== undefined) addIoLatencyMetrics(registers, { latencies: ioLatencies, deviceAt });
   if (devices !== undefined) {
-    addDeviceMetrics(registers, () => devices.monitor.devices());
-    addDeviceHealthMetrics(registers, () => devices.health.all());
+    addDeviceMetrics(gauge, () => devices.monitor.devices());
+    addDeviceHealthMetrics(gauge, () => devices.health.all());
   }
   return {
     registry,
@@ -77,105 +79,62 @@ export function agentMetrics(sources: MetricsSources): AgentMetrics {
   };
 }
 
-function addPoolGauges(registers: Registry[], sources: MetricsSources): void {
-  const labelNames = ["pool", "pool_uuid"] as const;
-  const gauge = (name: string, help: string, value: (info: PoolInfo) => number) =>
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const info of sources.pools()) this.set({ pool: info.poolName, pool_uuid: info.poolUuid }, value(info));
-      },
-    });
-  gauge("couchestor_pool_capacity_bytes", "Size of the pool.", (info) => info.capacityBytes);
-  gauge("couchestor_pool_used_bytes", "Bytes taken on the medium, garbage included.", (info) => info.usedBytes);
-  gauge("couchestor_pool_free_bytes", "Bytes that can still be written.", (info) => info.freeBytes);
-  gauge("couchestor_pool_live_bytes", "Bytes of live chunks, headers included.", (info) => info.liveBytes);
-  gauge("couchestor_pool_chunks", "Live chunks.", (info) => info.chunkCount);
-  gauge("couchestor_pool_online", "1 if the pool reads and writes.", (info) => (info.state === "Online" ? 1 : 0));
-  new Gauge({
-    name: "couchestor_pool_state",
-    help: "1 for the state the pool is in.",
-    labelNames: [...labelNames, "state"],
-    registers,
-    collect() {
-      this.reset();
-      for (const info of sources.pools())
-        this.set({ pool: info.poolName, pool_uuid: info.poolUuid, state: info.state }, 1);
-    },
-  });
-  const storeGauge = (name: string, help: string, value: (store: PoolChunkStore) => number) =>
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const store of sources.stores()) {
-          this.set({ pool: store.info().poolName, pool_uuid: store.poolUuid }, value(store));
-        }
-      },
-    });
-  storeGauge("couchestor_pool_index_bytes", "Memory of the pool's index.", (store) => store.stats().indexBytes);
-  storeGauge(
-    "couchestor_pool_damaged_ranges",
-    "Ranges whose records could not be read.",
-    (store) => store.stats().damage.length,
+function addPoolGauges(gauge: AddGauge, { pools, stores }: MetricsSources): void {
+  const labelNames = ["pool", "pool_uuid"];
+  const labelsOf = ({ poolName, poolUuid }: PoolInfo) => ({ pool: poolName, pool_uuid: poolUuid });
+  const ofPool = (name: string, help: string, value: (info: PoolInfo) => number) =>
+    gauge(name, help, labelNames, () => pools().map((info) => ({ labels: labelsOf(info), value: value(info) })));
+  ofPool("couchestor_pool_capacity_bytes", "Size of the pool.", (info) => info.capacityBytes);
+  ofPool("couchestor_pool_used_bytes", "Bytes taken on the medium, garbage included.", (info) => info.usedBytes);
+  ofPool("couchestor_pool_free_bytes", "Bytes that can still be written.", (info) => info.freeBytes);
+  ofPool("couchestor_pool_live_bytes", "Bytes of live chunks, headers included.", (info) => info.liveBytes);
+  ofPool("couchestor_pool_chunks", "Live chunks.", (info) => info.chunkCount);
+  ofPool("couchestor_pool_online", "1 if the pool reads and writes.", (info) => (info.state === "Online" ? 1 : 0));
+  gauge("couchestor_pool_state", "1 for the state the pool is in.", [...labelNames, "state"], () =>
+    pools().map((info) => ({ labels: { ...labelsOf(info), state: info.state }, value: 1 })),
   );
+  const ofStore = (name: string, help: string, value: (stats: ChunkStoreStats) => number) =>
+    gauge(name, help, labelNames, () =>
+      stores().map((store) => ({ labels: labelsOf(store.info()), value: value(store.stats()) })),
+    );
+  ofStore("couchestor_pool_index_bytes", "Memory of the pool's index.", ({ indexBytes }) => indexBytes);
+  ofStore("couchestor_pool_damaged_ranges", "Ranges whose records could not be read.", ({ damage }) => damage.length);
 }
 
-function addActGauges(registers: Registry[], sources: MetricsSources): void {
-  const gauge = (name: string, help: string, value: () => number | undefined) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        const now = value();
-        if (now === undefined) this.reset();
-        else this.set(now);
-      },
-    });
-  gauge("couchestor_acts_active", "Acts accepted and not yet over.", () => sources.acts().active);
-  gauge("couchestor_read_chunks_total", "Chunks read for volume reads.", () => sources.reads().chunksRead);
-  gauge("couchestor_read_chunk_bytes_total", "Bytes of chunks read for volume reads.", () => sources.reads().bytesRead);
-  gauge(
+function addActGauges(gauge: AddGauge, sources: MetricsSources): void {
+  const figure = (name: string, help: string, value: () => number | undefined) =>
+    gauge(name, help, [], () => sampleOf(value()));
+  figure("couchestor_acts_active", "Acts accepted and not yet over.", () => sources.acts().active);
+  figure("couchestor_read_chunks_total", "Chunks read for volume reads.", () => sources.reads().chunksRead);
+  figure(
+    "couchestor_read_chunk_bytes_total",
+    "Bytes of chunks read for volume reads.",
+    () => sources.reads().bytesRead,
+  );
+  figure(
     "couchestor_degraded_stripe_reads_total",
     "Stripe reads that met a missing shard.",
     () => sources.reads().degradedStripes,
   );
-  gauge("couchestor_memory_budget_used_bytes", "Data held in memory on its way.", () => {
+  figure("couchestor_memory_budget_used_bytes", "Data held in memory on its way.", () => {
     const { moving, serving } = sources.memory();
     return moving.usedBytes + serving.usedBytes;
   });
-  gauge("couchestor_memory_budget_bytes", "The most data held in memory on its way.", () => {
+  figure("couchestor_memory_budget_bytes", "The most data held in memory on its way.", () => {
     const { moving, serving } = sources.memory();
     return moving.totalBytes + serving.totalBytes;
   });
-  gauge("couchestor_brain_answered_seconds_ago", "Since the brain last answered a heartbeat.", () => {
+  figure("couchestor_brain_answered_seconds_ago", "Since the brain last answered a heartbeat.", () => {
     const ms = sources.brainAnsweredMsAgo();
     return ms === undefined ? undefined : ms / 1000;
   });
-  new Gauge({
-    name: "couchestor_acts_ended_total",
-    help: "Acts that are over, by kind and outcome.",
-    labelNames: ["kind", "outcome"],
-    registers,
-    collect() {
-      for (const [label, count] of sources.acts().ends) {
-        const [kind = "", outcome = ""] = label.split(" ");
-        this.set({ kind, outcome }, count);
-      }
-    },
-  });
-  new Gauge({
-    name: "couchestor_codec_info",
-    help: "1, with the codec in use as a label.",
-    labelNames: ["codec"],
-    registers,
-  }).set({ codec: sources.codec }, 1);
+  gauge("couchestor_acts_ended_total", "Acts that are over, by kind and outcome.", ["kind", "outcome"], () =>
+    [...sources.acts().ends].map(([label, value]) => {
+      const [kind = "", outcome = ""] = label.split(" ");
+      return { labels: { kind, outcome }, value };
+    }),
+  );
+  gauge("couchestor_codec_info", "1, with the codec in use as a label.", ["codec"], () => [
+    { labels: { codec: sources.codec }, value: 1 },
+  ]);
 }

@@ -1,6 +1,6 @@
 /** What Prometheus learns of failing devices from the brain; each device's own figures come from its agent. */
+import type { AddGauge } from "@couchestor/common/observe/sampled-gauge.ts";
 import type { Brain } from "../brain.ts";
-import type { AddGauge } from "../observe/metrics.ts";
 import type { EvacuationPhase } from "./device-conditions.ts";
 
 const phases: readonly EvacuationPhase[] = ["emptying", "held back", "paused", "emptied", "blocked"];

@@ -1,39 +1,21 @@
 /** Every metric of the brain, declared once; figures are taken when they are scraped. */
 import { createRegistry } from "@couchestor/common/observe/registry.ts";
+import { type AddGauge, type Sample, sampledGauges, sampleOf } from "@couchestor/common/observe/sampled-gauge.ts";
 import { Hono } from "hono";
-import { Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import type { Brain } from "../brain.ts";
 import { addDeviceMetrics } from "../devices/metrics.ts";
 import { liveStates } from "../volumes/views.ts";
 
-interface Sample {
-  labels?: Record<string, string>;
-  value: number;
-}
-
 /** A registry that reads the brain at every scrape. */
 export function brainMetrics(brain: Brain, registry: Registry = createRegistry({ role: "brain" })): Registry {
-  const gauge = (name: string, help: string, labelNames: string[], read: () => Sample[]): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const { labels, value } of read()) this.set(labels ?? {}, value);
-      },
-    });
-  };
+  const gauge = sampledGauges([registry]);
   addVolumeMetrics(brain, gauge);
   addNodeMetrics(brain, gauge);
   addCareMetrics(brain, gauge);
   addDeviceMetrics(brain, gauge);
   return registry;
 }
-
-/** Adds a gauge whose samples are taken at each scrape. */
-export type AddGauge = (name: string, help: string, labelNames: string[], read: () => Sample[]) => void;
 
 function addVolumeMetrics({ services }: Brain, gauge: AddGauge): void {
   gauge("storage_operator_ec_stripes_total", "Runs of stripes by state.", ["state"], () => {
@@ -133,10 +115,9 @@ function addCareMetrics({ repair, scrubs, sweeper, tombstones }: Brain, gauge: A
   gauge("couchestor_repair_bytes_per_second", "Bytes read and written by repair, a second.", [], () => [
     { value: repair.status().bytesPerSecond },
   ]);
-  gauge("couchestor_repair_eta_seconds", "Seconds until the present wave is done; absent when not known.", [], () => {
-    const { etaSeconds } = repair.status();
-    return etaSeconds === undefined ? [] : [{ value: etaSeconds }];
-  });
+  gauge("couchestor_repair_eta_seconds", "Seconds until the present wave is done; absent when not known.", [], () =>
+    sampleOf(repair.status().etaSeconds),
+  );
   gauge("couchestor_repair_spare_runs", "Runs by how many further losses they bear.", ["spare"], () =>
     samples("spare", new Map(Object.entries(repair.status().spare))),
   );

@@ -1,6 +1,7 @@
 /** Metrics of a brain in Kubernetes: reconciliation, heat, decisions, caches, and the API server as seen from here. */
 import { createRegistry } from "@couchestor/common/observe/registry.ts";
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { type Sample, sampledGauges, sampleOf } from "@couchestor/common/observe/sampled-gauge.ts";
+import { Counter, Histogram, type Registry } from "prom-client";
 import type { Attempt } from "../kube/transport.ts";
 import type { ReconcileOutcome } from "../runtime/controller.ts";
 import type { QueueStats } from "../runtime/work-queue.ts";
@@ -8,8 +9,6 @@ import type { TieringReport } from "../tiering/reconcile.ts";
 import type { CacheState } from "./caches.ts";
 import { migrationResults } from "./kept-migration.ts";
 import { CarriedOut } from "./migration-metrics.ts";
-
-type Sample = { labels?: Record<string, string>; value: number };
 
 /** What is read at each scrape. */
 export interface Scraped {
@@ -101,18 +100,7 @@ export class OperatorMetrics {
 }
 
 function addGauges(registry: Registry, scraped: Scraped): void {
-  const gauge = (name: string, help: string, labelNames: string[], read: () => Sample[]): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const { labels, value } of read()) this.set(labels ?? {}, value);
-      },
-    });
-  };
+  const gauge = sampledGauges([registry]);
   gauge("couchestor_leader", "1 while this brain leads.", [], () => [{ value: scraped.isLeader() ? 1 : 0 }]);
   gauge("storage_operator_active_migrations", "Migrations under way.", [], () => [
     { value: scraped.activeMigrations() },
@@ -138,12 +126,11 @@ function addGauges(registry: Registry, scraped: Scraped): void {
   );
   gauge("couchestor_heat_age_seconds", "Of the oldest heat that the latest decisions were made on.", [], () => {
     const ageMs = scraped.report()?.heatAgeMs;
-    return ageMs === undefined ? [] : [{ value: ageMs / 1000 }];
+    return sampleOf(ageMs === undefined ? undefined : ageMs / 1000);
   });
-  gauge("couchestor_heat_requests", "Requests to Prometheus that the heat of the latest decisions took.", [], () => {
-    const report = scraped.report();
-    return report === undefined ? [] : [{ value: report.heatRequests }];
-  });
+  gauge("couchestor_heat_requests", "Requests to Prometheus that the heat of the latest decisions took.", [], () =>
+    sampleOf(scraped.report()?.heatRequests),
+  );
   gauge("couchestor_decisions", "Volumes by the latest decision on them.", ["action", "reason"], () =>
     decisionCounts(scraped.report()),
   );

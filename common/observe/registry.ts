@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Gauge, Registry } from "prom-client";
 import { commit, version } from "../runtime/version.ts";
+import { type AddGauge, sampledGauges, sampleOf } from "./sampled-gauge.ts";
 
 export interface RegistryOptions {
   role: "agent" | "brain" | "standalone";
@@ -23,61 +24,37 @@ export function createRegistry(options: RegistryOptions): Registry {
     labelNames: ["version", "commit", "role"],
     registers,
   }).set({ version, commit, role: options.role }, 1);
-  addProcessMetrics(registers);
-  addEventLoopMetrics(registers);
+  const gauge = sampledGauges(registers);
+  addProcessMetrics(gauge);
+  addEventLoopMetrics(gauge);
   return registry;
 }
 
-function addProcessMetrics(registers: Registry[]): void {
-  new Gauge({
-    name: "process_resident_memory_bytes",
-    help: "Resident memory, from /proc/self/statm (the runtime's own figure can be too low).",
-    registers,
-    collect() {
-      setIfKnown(this, residentBytes());
-    },
-  });
-  new Gauge({
-    name: "process_open_fds",
-    help: "Open file descriptors.",
-    registers,
-    collect() {
-      setIfKnown(this, openDescriptors());
-    },
-  });
-  new Gauge({
-    name: "process_cpu_seconds_total",
-    help: "CPU time spent, user and system.",
-    registers,
-    collect() {
-      const { user, system } = process.cpuUsage();
-      this.set((user + system) / 1e6);
-    },
+function addProcessMetrics(gauge: AddGauge): void {
+  gauge(
+    "process_resident_memory_bytes",
+    "Resident memory, from /proc/self/statm (the runtime's own figure can be too low).",
+    [],
+    () => sampleOf(residentBytes()),
+  );
+  gauge("process_open_fds", "Open file descriptors.", [], () => sampleOf(openDescriptors()));
+  gauge("process_cpu_seconds_total", "CPU time spent, user and system.", [], () => {
+    const { user, system } = process.cpuUsage();
+    return [{ value: (user + system) / 1e6 }];
   });
 }
 
-function addEventLoopMetrics(registers: Registry[]): void {
+function addEventLoopMetrics(gauge: AddGauge): void {
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
-  new Gauge({
-    name: "couchestor_event_loop_lag_seconds",
-    help: "Delay of the event loop since the last scrape.",
-    labelNames: ["quantile"],
-    registers,
-    collect() {
-      for (const quantile of [0.5, 0.99, 1]) {
-        const nanoseconds = quantile === 1 ? delay.max : delay.percentile(quantile * 100);
-        if (Number.isFinite(nanoseconds)) this.set({ quantile: String(quantile) }, nanoseconds / 1e9);
-      }
-      delay.reset();
-    },
+  gauge("couchestor_event_loop_lag_seconds", "Delay of the event loop since the last scrape.", ["quantile"], () => {
+    const samples = [0.5, 0.99, 1].flatMap((quantile) => {
+      const nanoseconds = quantile === 1 ? delay.max : delay.percentile(quantile * 100);
+      return Number.isFinite(nanoseconds) ? [{ labels: { quantile: String(quantile) }, value: nanoseconds / 1e9 }] : [];
+    });
+    delay.reset();
+    return samples;
   });
-}
-
-/** Unknown is never zero: without a figure the series is absent. */
-function setIfKnown(gauge: Gauge, value: number | undefined): void {
-  if (value === undefined) gauge.reset();
-  else gauge.set(value);
 }
 
 /** Resident memory of this process in bytes; undefined where the system doesn't tell. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { PoolInfo } from "@couchestor/common/api/nodes.ts";
+import { sampledGauges } from "@couchestor/common/observe/sampled-gauge.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { Registry } from "prom-client";
 import type { Device } from "../model.ts";
@@ -283,7 +284,7 @@ describe("health monitor", () => {
 test("metrics: a series for each figure that is reported, and none for one that is not", async () => {
   const scene = new Scene();
   const registry = new Registry();
-  addDeviceHealthMetrics([registry], () => scene.monitor.all());
+  addDeviceHealthMetrics(sampledGauges([registry]), () => scene.monitor.all());
   scene.monitor.observe([device("nvme0n1")]);
   expect(await registry.metrics()).toContain(
     'couchestor_device_health_state{device="id-nvme0n1",path="/dev/nvme0n1",state="Unknown"} 1',
