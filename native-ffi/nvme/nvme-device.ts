@@ -1,8 +1,9 @@
 /** Opens NVMe controllers and namespaces for administration: by libnvme where it is installed, else by the kernel's ioctl. */
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { alignedBytes } from "../core/memory.ts";
+import { openForReading } from "../core/open-for-reading.ts";
 import { ioctlAdmin, ioctlNamespaceId } from "./ioctl-transport.ts";
 import { type Libnvme, loadLibnvme } from "./libnvme.ts";
 import type { IdentifyRequest, LogPageRequest, NvmeAdminCommand, NvmeDevice } from "./ports.ts";
@@ -32,15 +33,6 @@ let loaded: { libnvme: Libnvme | undefined; notes: readonly string[] } | undefin
 function systemCalls(): NvmeSystem {
   loaded ??= loadLibnvme();
   return { open: openForReading, close: closeSync, namespaceId: ioctlNamespaceId, admin: ioctlAdmin, ...loaded };
-}
-
-function openForReading(path: string): number {
-  try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    throw new FileSystemError(typeof code === "string" ? code : "EIO", "open", path, { cause: error });
-  }
 }
 
 /** Opens `/dev/nvme0` or `/dev/nvme0n1` for administration, reading only. Throws `FileSystemError`: ENOENT, EACCES, ENXIO … */

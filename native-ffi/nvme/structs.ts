@@ -1,7 +1,8 @@
 /** The structs of NVMe administration: the kernel's, as <linux/nvme_ioctl.h> has them, and the argument structs of libnvme 1.x. */
 import { defineStruct } from "../core/struct.ts";
 
-export const nvmePassthruLayout = defineStruct("nvme_passthru_cmd", {
+/** What both forms of the kernel's pass-through command begin with. */
+export const passthruFields = {
   opcode: "u8",
   flags: "u8",
   rsvd1: "u16",
@@ -19,8 +20,9 @@ export const nvmePassthruLayout = defineStruct("nvme_passthru_cmd", {
   cdw14: "u32",
   cdw15: "u32",
   timeout_ms: "u32",
-  result: "u32",
-});
+} as const;
+
+export const nvmePassthruLayout = defineStruct("nvme_passthru_cmd", { ...passthruFields, result: "u32" });
 
 export const nvmeGetLogLayout = defineStruct("nvme_get_log_args", {
   lpo: "u64",

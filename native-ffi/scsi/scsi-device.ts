@@ -1,7 +1,8 @@
 /** Opens SCSI and SATA disks for administration through SG_IO: INQUIRY, LOG SENSE and ATA pass-through. Reads only. */
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { alignedBytes } from "../core/memory.ts";
+import { openForReading } from "../core/open-for-reading.ts";
 import type { AtaCommand, AtaRegisters, ScsiDevice } from "./ports.ts";
 import { ataRegistersOf, parseSense, ScsiError } from "./sense.ts";
 import { type SgCommand, type SgResult, sgIo } from "./sg-io.ts";
@@ -29,16 +30,6 @@ export interface ScsiSystem {
 }
 
 const systemCalls: ScsiSystem = { open: openForReading, close: closeSync, command: sgIo };
-
-function openForReading(path: string): number {
-  try {
-    // Without O_NONBLOCK a drive without medium or in trouble may keep the open waiting.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    throw new FileSystemError(typeof code === "string" ? code : "EIO", "open", path, { cause: error });
-  }
-}
 
 /** Opens `/dev/sda` for administration, reading only. Throws `FileSystemError`: ENOENT, EACCES, ENXIO … */
 export function openScsi(path: string, options: { timeoutMs?: number; system?: ScsiSystem } = {}): ScsiDevice {

@@ -1,5 +1,6 @@
 /** The structs and request numbers of zoned block devices (<linux/blkzoned.h>) and of NVMe commands with 64-bit results (<linux/nvme_ioctl.h>). */
 import { defineStruct } from "../core/struct.ts";
+import { passthruFields } from "../nvme/structs.ts";
 
 /** BLKREPORTZONE, BLKRESETZONE, BLKFINISHZONE. */
 export const reportZones = 0xc010_1282;
@@ -33,27 +34,7 @@ export const zoneLayout = defineStruct("blk_zone", {
 
 export const zoneRangeLayout = defineStruct("blk_zone_range", { sector: "u64", nr_sectors: "u64" });
 
-export const passthru64Layout = defineStruct("nvme_passthru_cmd64", {
-  opcode: "u8",
-  flags: "u8",
-  rsvd1: "u16",
-  nsid: "u32",
-  cdw2: "u32",
-  cdw3: "u32",
-  metadata: "u64",
-  addr: "u64",
-  metadata_len: "u32",
-  data_len: "u32",
-  cdw10: "u32",
-  cdw11: "u32",
-  cdw12: "u32",
-  cdw13: "u32",
-  cdw14: "u32",
-  cdw15: "u32",
-  timeout_ms: "u32",
-  rsvd2: "u32",
-  result: "u64",
-});
+export const passthru64Layout = defineStruct("nvme_passthru_cmd64", { ...passthruFields, rsvd2: "u32", result: "u64" });
 
 /** NVMe ZNS command set 1.1, section 3.4.1: Zone Append. */
 export const opcodeZoneAppend = 0x7d;
