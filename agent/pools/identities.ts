@@ -3,7 +3,7 @@
  * not a new pool: without this record the agent would quietly make one on the system's own disk.
  */
 import { open, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { uuidSchema } from "@couchestor/common/api/primitives.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { parseOrThrow } from "@couchestor/common/errors/from-zod.ts";
@@ -46,13 +46,15 @@ export class PoolIdentities {
     return this.#known[poolName];
   }
 
-  /** Durable on return. */
+  /** Durable on return; what could not be written is not remembered. */
   async remember(poolName: string, identity: PoolIdentity): Promise<void> {
     const known = this.#known[poolName];
     if (known?.poolUuid === identity.poolUuid && known.path === identity.path) return;
-    this.#known = { ...this.#known, [poolName]: identity };
-    const text = `${JSON.stringify(this.#known, null, 2)}\n`;
-    const writing = this.#writing.then(() => this.#write(text));
+    const writing = this.#writing.then(async () => {
+      const next = { ...this.#known, [poolName]: identity };
+      await this.#write(`${JSON.stringify(next, null, 2)}\n`);
+      this.#known = next;
+    });
     this.#writing = writing.catch(() => undefined);
     await writing;
   }
@@ -67,5 +69,11 @@ export class PoolIdentities {
       await file.close();
     }
     await rename(temporary, this.path);
+    const folder = await open(dirname(this.path), "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
   }
 }

@@ -125,6 +125,51 @@ test("the same pool under two names, or in two agents, is open once", async () =
   });
 });
 
+test("a pool whose disk does not answer keeps no other from being opened, and is not opened twice at a time", async () => {
+  await withTempDir("pools", async (dir) => {
+    const parts = { clock: systemClock, prng: systemPrng, log: silentLogger(), nodeName: "n1" };
+    const openDevice = () => Promise.reject(new Error("no devices here"));
+    const really = poolOpener({ ...parts, fileSystem: nodeFileSystem({}), checksum: typescriptChecksum, openDevice });
+    const silent = Promise.withResolvers<void>();
+    const tries = { slow: 0, late: 0 };
+    const open: typeof really = async (spec, mayCreate) => {
+      if (spec.poolName === "slow") {
+        tries.slow++;
+        await silent.promise;
+      } else if (tries.late++ === 0) throw new Error("its disk is not there yet");
+      return await really(spec, mayCreate);
+    };
+    const specs = ["slow", "late"].map((name) => parsePoolSpec(`${name}=${dir}/${name}`));
+    const pools = new PoolRegistry({ ...parts, specs, open, identities: new PoolIdentities(dir), retryMs: 0 });
+    const states = () => pools.infos().map(({ state }) => state);
+    const started = pools.start();
+    await until(() => {
+      void pools.maintain();
+      return states()[1] === "Online";
+    });
+    expect(states()).toEqual(["Failed", "Online"]);
+    expect(tries).toEqual({ slow: 1, late: 2 });
+    silent.resolve();
+    await started;
+    expect(states()).toEqual(["Online", "Online"]);
+    await pools.close();
+  });
+});
+
+test("an identity that could not be written is not taken for remembered", async () => {
+  await withTempDir("pools", async (dir) => {
+    const identities = new PoolIdentities(join(dir, "data"));
+    const identity = { path: "/disks/a", poolUuid: clusterA };
+    for (let i = 0; i < 2; i++) await expect(identities.remember("a", identity)).rejects.toThrow("ENOENT");
+    expect(identities.get("a")).toBeUndefined();
+    await mkdir(join(dir, "data"));
+    await Promise.all([identities.remember("a", identity), identities.remember("b", { ...identity, path: "/b" })]);
+    const again = new PoolIdentities(join(dir, "data"));
+    await again.load();
+    expect([again.get("a")?.path, again.get("b")?.path]).toEqual(["/disks/a", "/b"]);
+  });
+});
+
 test("pool flags", () => {
   expect(parsePoolSpec("fast=/mnt/a=b,tier=hot")).toEqual({
     poolName: "fast",

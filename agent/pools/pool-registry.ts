@@ -30,13 +30,14 @@ interface Entry {
   /** The last state that was logged. */
   logged: string;
   triedMs: number;
+  /** It is being opened: never twice at a time, since the one that fails would hide the one that succeeds. */
+  opening: Promise<void> | undefined;
 }
 
 export class PoolRegistry implements OpenPools {
   readonly #options: PoolRegistryOptions;
   readonly #entries: Entry[];
   #clusterUuid: string | undefined;
-  #maintaining: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: PoolRegistryOptions) {
@@ -47,13 +48,14 @@ export class PoolRegistry implements OpenPools {
       reason: "not opened yet",
       logged: "",
       triedMs: 0,
+      opening: undefined,
     });
     this.#entries = options.specs.map(entry);
   }
 
   /** Opens all. Never throws for a pool that fails. */
   async start(): Promise<void> {
-    await Promise.all(this.#entries.map((entry) => this.#open(entry)));
+    await Promise.all(this.#entries.map((entry) => this.#once(entry, () => this.#open(entry))));
   }
 
   get(poolUuid: string): ChunkStore {
@@ -101,32 +103,34 @@ export class PoolRegistry implements OpenPools {
     this.#logStates();
   }
 
-  /** Opens again what failed. Call it every second or so; one round runs at a time. */
-  maintain(): Promise<void> {
-    this.#maintaining ??= this.#maintain().finally(() => {
-      this.#maintaining = undefined;
+  /**
+   * Opens again what failed, and resolves when that has come to an end. Call it every second or so, without waiting for it: a pool whose disk does not
+   * answer is being opened for as long as that takes, and keeps no other from being opened. Never throws.
+   */
+  async maintain(): Promise<void> {
+    const { clock, retryMs = 5_000 } = this.#options;
+    if (this.#closed) return;
+    const due = this.#entries.filter(({ store, triedMs, opening }) => {
+      const state = store?.info().state ?? "Failed";
+      // A pool that stopped writing takes no more until it is opened anew: what the medium holds must be read again first.
+      const isDown = state === "Failed" || state === "ReadOnly";
+      return isDown && opening === undefined && clock.monotonicMs() - triedMs >= retryMs;
     });
-    return this.#maintaining;
+    this.#logStates();
+    await Promise.all(due.map((entry) => this.#once(entry, () => this.#reopen(entry))));
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#maintaining;
+    await Promise.all(this.#entries.map(({ opening }) => opening));
     await Promise.all(this.#entries.map(({ store }) => store?.close()));
   }
 
-  async #maintain(): Promise<void> {
-    const { clock, retryMs = 5_000 } = this.#options;
-    const due = this.#entries.filter(({ store, triedMs }) => {
-      const state = store?.info().state ?? "Failed";
-      // A pool that stopped writing takes no more until it is opened anew: what the medium holds must be read again first.
-      return (state === "Failed" || state === "ReadOnly") && clock.monotonicMs() - triedMs >= retryMs;
+  #once(entry: Entry, run: () => Promise<void>): Promise<void> {
+    entry.opening ??= run().finally(() => {
+      entry.opening = undefined;
     });
-    for (const entry of due) {
-      if (this.#closed) return;
-      await this.#reopen(entry);
-    }
-    this.#logStates();
+    return entry.opening;
   }
 
   async #reopen(entry: Entry): Promise<void> {

@@ -64,7 +64,7 @@ export async function openPools(
   const maintaining = (async () => {
     while (!stop.signal.aborted) {
       await clock.sleep(poolsLookEveryMs, stop.signal).catch(() => undefined);
-      if (!stop.signal.aborted) await pools.maintain();
+      if (!stop.signal.aborted) void pools.maintain();
     }
   })();
   shutdown.add("pools/maintenance", 5_000, () => {
