@@ -11,7 +11,7 @@ DEPS_READY := .deps/.ready
 DEPS_SOURCES := $(shell find deploy/deps -type f 2>/dev/null)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(NPM_READY) $(DEPS_READY) ## Bring Bun and the npm packages, and unpack the Debian libraries into .deps/ (no root)
 
