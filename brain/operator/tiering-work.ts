@@ -24,7 +24,7 @@ export function tieringWork(parts: OperatorParts, { store, leadership, whole, de
   const { deps, config, heat, mayastor, caches, client } = parts;
   const { clock } = deps;
   const notes = {
-    annotate: async (name: string, annotations: Record<string, string>): Promise<void> => {
+    annotate: async (name: string, annotations: Record<string, string | null>): Promise<void> => {
       const before = () => leadership.assertLeader();
       await client.mergePatch<KubeObject>(
         kubeTypes.persistentVolume,

@@ -22,7 +22,7 @@ class World implements AsyncDisposable {
   readonly clock = new FakeClock(sampleNowMs);
   readonly sim = new MayastorSim();
   readonly made: Migration[] = [];
-  readonly notes: [string, Record<string, string>][] = [];
+  readonly notes: [string, Record<string, string | null>][] = [];
   migrations: KnownMigration[] = [];
   policy: StoragePolicy;
   refuse: AppError | undefined;
@@ -71,7 +71,7 @@ class World implements AsyncDisposable {
         return object as never;
       },
     };
-    const annotate = async (name: string, annotations: Record<string, string>) =>
+    const annotate = async (name: string, annotations: Record<string, string | null>) =>
       void this.notes.push([name, annotations]);
     const tiering = new Tiering(
       {

@@ -22,7 +22,8 @@ export interface TargetTier {
 
 const replicasMax = 16;
 
-function isErasureCoded({ labels }: TieredPool): boolean {
+/** Whether a pool stands on an ECVolume, whichever. */
+export function isErasureCoded({ labels }: Pick<TieredPool, "labels">): boolean {
   return Object.hasOwn(labels, ecVolumeLabel);
 }
 

@@ -23,7 +23,7 @@ import type { ErasureCodedTier, Plan, TieredVolume, TieringPolicy } from "./mode
 import { type PolicyInput, policyInputOf } from "./policy-input.ts";
 import type { Outlook } from "./policy-status.ts";
 import { writePolicyStatus } from "./status-writer.ts";
-import { type NotesDeps, noteMoves } from "./volume-notes.ts";
+import { dropReplicaCounts, type NotesDeps, noteMoves } from "./volume-notes.ts";
 import { migrationsByVolume, readWorld, type World } from "./world.ts";
 
 export interface TieringDeps {
@@ -118,8 +118,14 @@ export class Tiering {
             world,
             { heats, migrations },
           );
+    // Before anything is launched, which may write the number anew.
+    const dropErrors =
+      notes === undefined || "error" in world
+        ? []
+        : await dropReplicaCounts(notes, world, migrationsByVolume(migrations));
     const launched = await this.#launch(plan, inputs, migrations);
-    const noteErrors = notes === undefined ? [] : await noteMoves(notes, lastMoves(seen), this.#deps.volumes());
+    const moveErrors = notes === undefined ? [] : await noteMoves(notes, lastMoves(seen), this.#deps.volumes());
+    const noteErrors = [...dropErrors, ...moveErrors];
     const removeErrors = await this.#remove(inputs, seen);
     const plans = new Map(plan?.policies.map((found) => [found.policy.name, found]));
     const countsOf = migrationCounts(seen.flatMap((one) => endedMigration(one) ?? []));
