@@ -101,20 +101,25 @@ export class World {
     return this.#ended.has(name) || !this.store.has("Migration", name);
   }
 
-  /** Puts a Migration into the store, and its volume under watch. */
-  async migrate(name: string, spec: MigrationSpec, consented = 0): Promise<void> {
+  /** Puts the volume of a Migration under watch, before anything is done for it. */
+  attend(name: string, spec: MigrationSpec, consented = 0): void {
     const copies = Math.max(1, this.cluster.copies(spec.volumeUuid));
     const needed = Math.min(copies, Math.max(spec.originalReplicaCount, spec.finalReplicaCount));
     const countMin = Math.min(spec.originalReplicaCount, spec.finalReplicaCount);
     this.zeroLoss.watch(spec.volumeUuid, { needed, countMin, consented });
     this.watch.begun(name, spec, needed);
+    this.names.push(name);
+  }
+
+  /** Puts a Migration into the store, and its volume under watch. */
+  async migrate(name: string, spec: MigrationSpec, consented = 0): Promise<void> {
+    this.attend(name, spec, consented);
     await this.store.create(migrationKind, {
       apiVersion,
       kind: "Migration",
       metadata: { name, finalizers: [migrationFinalizer] },
       spec,
     });
-    this.names.push(name);
     for (const brain of this.brains) if (brain.alive) void brain.work(name, () => this.hasEnded(name));
   }
 
