@@ -95,22 +95,14 @@ export class EvacuationController {
   }
 
   status(): EvacuationStatus {
-    const waiting = this.#plan.queue.filter(({ name }) => !this.#running.has(name));
-    const failed = waiting.flatMap(({ name }) => {
-      const held = this.#held.get(name);
-      return held === undefined ? [] : [{ stripe: name, reason: held.reason }];
-    });
-    const edited = this.#plan.held.map(({ name, why }) => ({
-      stripe: name,
-      reason: `${why}, by hand: ${editedAdvice}`,
-    }));
-    const blocked = [...edited, ...failed];
+    const { queued, running, blocked } = this.counts();
     return {
       ...(this.#brake === undefined ? {} : { heldBack: this.#brake }),
-      queued: waiting.length - failed.length,
-      running: this.#running.size,
+      queued,
+      running,
       runsMoved: this.#runsMoved,
-      blocked: blocked.slice(0, blockedShownMax),
+      blocked: [...this.#blocked().take(blockedShownMax)],
+      blockedTotal: blocked,
       pools: this.evacuations().map(({ pool, phase }) => ({
         poolUuid: pool.poolUuid,
         poolName: pool.poolName,
@@ -121,6 +113,36 @@ export class EvacuationController {
         reasons: [...pool.reasons],
       })),
     };
+  }
+
+  /** All runs with shards on failing devices; `status` tells why for the first of the blocked only, since there may be very many. */
+  counts(): { queued: number; running: number; blocked: number } {
+    let queued = 0;
+    let blocked = this.#plan.held.length;
+    for (const { name } of this.#plan.queue) {
+      if (this.#running.has(name)) continue;
+      if (this.#held.has(name)) blocked++;
+      else queued++;
+    }
+    return { queued, running: this.#running.size, blocked };
+  }
+
+  /** Since this brain started. */
+  get runsMoved(): number {
+    return this.#runsMoved;
+  }
+
+  /** Why nothing is moved; undefined while the brake is off. */
+  get heldBack(): string | undefined {
+    return this.#brake;
+  }
+
+  *#blocked(): Generator<{ stripe: string; reason: string }> {
+    for (const { name, why } of this.#plan.held) yield { stripe: name, reason: `${why}, by hand: ${editedAdvice}` };
+    for (const { name } of this.#plan.queue) {
+      const reason = this.#running.has(name) ? undefined : this.#held.get(name)?.reason;
+      if (reason !== undefined) yield { stripe: name, reason };
+    }
   }
 
   #phase({ poolUuid }: FailingPool): EvacuationPhase {

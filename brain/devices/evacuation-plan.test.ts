@@ -1,34 +1,11 @@
 import { expect, test } from "bun:test";
 import type { PoolStanding } from "../inventory/standing.ts";
 import type { RunEntry } from "../volumes/run-index.ts";
+import { sampleRun } from "../volumes/testing/run-samples.ts";
 import { planEvacuation } from "./evacuation-plan.ts";
 
-function run(name: string, pools: string[], exceptions: RunEntry["exceptions"] = [], generation = 1): RunEntry {
-  const at = { nodeName: "n", poolName: "p", putEpoch: 1, putAct: 1 };
-  return {
-    name,
-    volumeName: "v",
-    volumeUuid: "u",
-    firstStripe: 0,
-    stripeCount: 4,
-    encodeEpoch: 1,
-    encodeAct: 1,
-    placementVersion: 1,
-    authority: "store",
-    fencedEpoch: 1,
-    revision: 1,
-    held: undefined,
-    bytes: 1,
-    state: "Healthy",
-    shown: "Healthy",
-    missing: [],
-    lastScrubIso: undefined,
-    code: { family: "rs", k: 4, m: 2 },
-    generation,
-    shardLocations: pools.map((poolUuid, shardIndex) => ({ shardIndex, poolUuid, ...at })),
-    exceptions,
-  };
-}
+const run = (name: string, pools: string[], exceptions: RunEntry["exceptions"] = [], generation = 1): RunEntry =>
+  sampleRun(name, pools, { exceptions, generation });
 const standings: Record<string, PoolStanding> = { L: "lost", A: "away", U: "unknown" };
 const plan = (...runs: RunEntry[]) =>
   planEvacuation(runs, new Set(["F", "G"]), (pool: string): PoolStanding => standings[pool] ?? "ok");

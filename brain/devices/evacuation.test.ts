@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { DeviceHealth } from "@couchestor/common/api/devices.ts";
 import { ecStripeKind } from "@couchestor/common/crd/ec-stripe.ts";
 import { storageNodeKind } from "@couchestor/common/crd/storage-node.ts";
+import { brainMetrics } from "../observe/metrics.ts";
 import { conditionEvents, conditionsOf } from "../operator/condition-events.ts";
 import type { FakePool } from "../sim/fake-fleet.ts";
 import { TestBrain } from "../sim/test-brain.ts";
@@ -220,6 +221,23 @@ describe("evacuation", () => {
     expect(poolsUsed().has(pool.poolUuid)).toBe(false);
     expect(await t.allReadable("v1")).toBe(true);
   });
+
+  test("of very many runs that can't be moved all are counted, and the reasons of the first told", async () => {
+    t = await TestBrain.start();
+    await t.importVolume("v1", 300);
+    // Changed by hand, each of them may have shards on the failing pool.
+    for (const { name } of stripeViews(t.brain.services, "v1")) {
+      const run = await t.store.get(ecStripeKind, name);
+      if (run !== undefined) await t.store.update(ecStripeKind, { ...run, spec: { ...run.spec, encodeAct: 999 } });
+    }
+    poolOf(0).health = failing;
+    await t.until(() => t.brain.evacuation.counts().blocked === 300, "all are known");
+    const { blocked, blockedTotal } = t.brain.evacuation.status();
+    expect([blocked.length, blockedTotal]).toEqual([256, 300]);
+    expect(await brainMetrics(t.brain).metrics()).toMatch(
+      /^couchestor_evacuation_runs\{(.*,)?state="blocked".*\} 300$/m,
+    );
+  }, 20_000);
 
   test("a mover that dies halfway leaves the old copies; the move is tried again", async () => {
     t = await TestBrain.start();

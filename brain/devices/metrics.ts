@@ -15,19 +15,15 @@ export function addDeviceMetrics({ evacuation }: Pick<Brain, "evacuation">, gaug
     }));
   });
   gauge("couchestor_evacuation_runs", "Runs with shards on failing devices, by state.", ["state"], () => {
-    const { queued, running, blocked } = evacuation.status();
-    return Object.entries({ queued, running, blocked: blocked.length }).map(([state, value]) => ({
-      labels: { state },
-      value,
-    }));
+    return Object.entries(evacuation.counts()).map(([state, value]) => ({ labels: { state }, value }));
   });
   gauge("couchestor_evacuation_runs_moved", "Runs moved off failing devices since the brain started.", [], () => [
-    { value: evacuation.status().runsMoved },
+    { value: evacuation.runsMoved },
   ]);
   gauge(
     "couchestor_evacuation_held_back",
     "1 while nothing is moved off failing devices because too many fail at once.",
     [],
-    () => [{ value: evacuation.status().heldBack === undefined ? 0 : 1 }],
+    () => [{ value: evacuation.heldBack === undefined ? 0 : 1 }],
   );
 }

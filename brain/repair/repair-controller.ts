@@ -105,12 +105,13 @@ export class RepairController {
   status(): Omit<RepairStatus, "evacuation"> {
     const running = [...this.#running.values()];
     const progress = this.#wave.progress(running.flatMap((r) => (r.record ? [r.record] : [])));
-    const { queued } = this.counts();
+    const { queued, blocked } = this.counts();
     return {
       paused: this.#services.cluster.repairPaused,
       queued,
       running: running.length,
       blocked: [...this.#blocked().take(blockedShownMax)],
+      blockedTotal: blocked,
       ...progress,
       spare: Object.fromEntries(
         [...this.#plan.spare].sort(([a], [b]) => a - b).map(([spare, runs]) => [String(spare), runs]),

@@ -1,41 +1,12 @@
 import { expect, test } from "bun:test";
 import type { PoolStanding } from "../inventory/standing.ts";
 import type { RunEntry } from "../volumes/run-index.ts";
+import { sampleRun } from "../volumes/testing/run-samples.ts";
 import { planChunkRepair } from "./chunk-repair.ts";
 import { brakedQueue, massFailure, planRepairs } from "./repair-plan.ts";
 
-function run(name: string, pools: string[], exceptions: RunEntry["exceptions"] = []): RunEntry {
-  return {
-    name,
-    volumeName: "v",
-    volumeUuid: "u",
-    firstStripe: 0,
-    stripeCount: 4,
-    encodeEpoch: 1,
-    encodeAct: 1,
-    placementVersion: 1,
-    authority: "store",
-    fencedEpoch: 1,
-    revision: 1,
-    held: undefined,
-    bytes: 1,
-    state: "Healthy",
-    shown: "Healthy",
-    missing: [],
-    lastScrubIso: undefined,
-    code: { family: "rs", k: 4, m: 2 },
-    generation: 1,
-    shardLocations: pools.map((poolUuid, shardIndex) => ({
-      shardIndex,
-      poolUuid,
-      nodeName: "n",
-      poolName: "p",
-      putEpoch: 1,
-      putAct: 1,
-    })),
-    exceptions,
-  };
-}
+const run = (name: string, pools: string[], exceptions: RunEntry["exceptions"] = []): RunEntry =>
+  sampleRun(name, pools, { exceptions });
 const standings: Record<string, PoolStanding> = { L: "lost", A: "away", U: "unknown" };
 const standing = (pool: string): PoolStanding => standings[pool] ?? "ok";
 

@@ -187,7 +187,9 @@ export const evacuationStatusSchema = z.strictObject({
   queued: countSchema,
   running: countSchema,
   runsMoved: countSchema,
+  /** The first of those that can't be moved now, of so many. */
   blocked: z.array(z.strictObject({ stripe: z.string(), reason: z.string() })),
+  blockedTotal: countSchema.optional(),
   pools: z.array(
     z.strictObject({
       poolUuid: uuidSchema,
@@ -207,7 +209,9 @@ export const repairStatusSchema = z.strictObject({
   /** Runs with lost shards that wait, are under way, and can't be repaired now. */
   queued: countSchema,
   running: countSchema,
+  /** The first of the last, and how many there are. */
   blocked: z.array(z.strictObject({ stripe: z.string(), reason: z.string() })),
+  blockedTotal: countSchema.optional(),
   /** Of the present wave: since the queue was last empty. */
   stripesDone: countSchema,
   stripesTotal: countSchema,

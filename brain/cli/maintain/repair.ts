@@ -72,7 +72,7 @@ function show(output: CommandContext["output"], status: RepairStatus): void {
   const idle = status.queued === 0 && status.running === 0;
   const state = status.paused ? output.paint("paused", "warn") : idle ? "nothing to rebuild" : "rebuilding";
   output.line(
-    `repair   ${state}; ${countText(status.queued, "run")} queued, ${status.running} under way, ${status.blocked.length} blocked`,
+    `repair   ${state}; ${countText(status.queued, "run")} queued, ${status.running} under way, ${blockedOf(status)} blocked`,
   );
   if (status.stripesTotal > 0) {
     const eta = status.etaSeconds === undefined || idle ? "" : `, ETA ${secondsText(status.etaSeconds)}`;
@@ -94,10 +94,19 @@ function show(output: CommandContext["output"], status: RepairStatus): void {
     const what = poolName === undefined ? `${nodeName} is away` : `${nodeName} no longer reports pool ${poolName}`;
     output.line(`${what}; its shards are rebuilt elsewhere in ${secondsText(repairInSeconds)} unless it returns`);
   }
+  showBlocked(output, status);
+}
+
+/** All of them; a brain of an earlier version tells of the first alone. */
+function blockedOf({ blocked, blockedTotal }: Pick<RepairStatus, "blocked" | "blockedTotal">): number {
+  return blockedTotal ?? blocked.length;
+}
+
+function showBlocked(output: CommandContext["output"], status: Pick<RepairStatus, "blocked" | "blockedTotal">): void {
   for (const { stripe, reason } of status.blocked.slice(0, blockedShownMax))
     output.line(output.paint(`${stripe}: ${reason}`, "warn"));
-  const more = status.blocked.length - blockedShownMax;
-  if (more > 0) output.line(`and ${more} more; see --json`);
+  const more = blockedOf(status) - blockedShownMax;
+  if (more > 0) output.line(`and ${more} more; --json tells of the first ${status.blocked.length}`);
 }
 
 /** Whether something is left to do that can be done. */
@@ -107,10 +116,10 @@ function isOpen({ queued, running, waiting, evacuation }: RepairStatus): boolean
 
 /** Pools on failing devices; nothing if there are none. */
 function showEvacuation(output: CommandContext["output"], evacuation: EvacuationStatus): void {
-  const { pools, heldBack, queued, running, blocked } = evacuation;
+  const { pools, heldBack, queued, running } = evacuation;
   if (pools.length === 0) return;
   output.line(
-    `failing devices   ${countText(queued, "run")} to move off them, ${running} under way, ${blocked.length} blocked`,
+    `failing devices   ${countText(queued, "run")} to move off them, ${running} under way, ${blockedOf(evacuation)} blocked`,
   );
   output.table(
     ["node", "pool", "device", "state", "runs left", "why"],
@@ -118,6 +127,5 @@ function showEvacuation(output: CommandContext["output"], evacuation: Evacuation
     { right: [4] },
   );
   if (heldBack !== undefined) output.line(output.paint(heldBack, "warn"));
-  for (const { stripe, reason } of blocked.slice(0, blockedShownMax))
-    output.line(output.paint(`${stripe}: ${reason}`, "warn"));
+  showBlocked(output, evacuation);
 }
