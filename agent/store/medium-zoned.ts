@@ -3,7 +3,7 @@
  * used. The write pointers say where content ends; behind it a zone that was finished may show what a former tenant left, under another segment id.
  *
  * A zone that is left partly written counts against the device's limit of active zones, so it is finished when the next segment begins. Of what a
- * process wrote before it was killed the write pointer tells as well: the records up to it are read, and the next segment begins in another zone.
+ * process wrote before it was killed the write pointer tells as well: the records up to it are read. Only if zones are few is it written on there.
  */
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
@@ -82,6 +82,8 @@ class ZonedMedium implements Medium {
   #free: { zone: number; dirty: boolean }[] = [];
   /** Zones of segments that are partly written. */
   readonly #active = new Set<number>();
+  /** Of them those that were found when the device was opened with the write pointer where a record may begin. */
+  readonly #resumable = new Set<number>();
   /** Zones that the device won't let be changed, and those that are lost. */
   readonly #fixed = new Set<number>();
   #offlineCount = 0;
@@ -103,7 +105,8 @@ class ZonedMedium implements Medium {
       const batch = Array.from({ length: count }, (_, i) => first + from + i);
       await Promise.all(batch.map((zone) => this.#probe(zone, zones[zone] as Zone)));
     }
-    this.#free.sort((a, b) => a.zone - b.zone);
+    // One that is dirty may be active, and is emptied before another one becomes it.
+    this.#free.sort((a, b) => Number(b.dirty) - Number(a.dirty) || a.zone - b.zone);
   }
 
   async #probe(zone: number, { state, writtenBytes }: Zone): Promise<void> {
@@ -128,6 +131,7 @@ class ZonedMedium implements Medium {
     if (segmentId !== undefined) {
       this.#segments.set(segmentId, { zone, writtenBytes: endBytes });
       if (state === "active") this.#active.add(zone);
+      if (state === "active" && endBytes === writtenBytes) this.#resumable.add(zone);
       // What can't be read may be somebody's chunk, and stays.
     } else if (left !== unreadableBlocksMax) this.unknownPlaces++;
     // A header that was torn when the machine stopped: nothing in it was ever answered.
@@ -170,6 +174,12 @@ class ZonedMedium implements Medium {
   isFixed(segmentId: number): boolean {
     const place = this.#segments.get(segmentId);
     return place !== undefined && this.#fixed.has(place.zone);
+  }
+
+  /** A record is whole up to the write pointer, or it is none to go on behind. */
+  mayGoOn(segmentId: number, endOffset: number): boolean {
+    const { zone, writtenBytes } = this.#zoneOf("go on", segmentId);
+    return this.#resumable.has(zone) && writtenBytes === endOffset;
   }
 
   async remove(segmentId: number): Promise<void> {

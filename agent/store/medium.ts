@@ -29,6 +29,11 @@ export interface Medium {
   remove(segmentId: number): Promise<void>;
   /** Whether a segment can't be removed and never will: the device holds it read-only. Absent: none. */
   isFixed?(segmentId: number): boolean;
+  /**
+   * Whether a segment that was there when the medium was opened may be written on at `endOffset`, behind its last record. Only where the medium itself
+   * knows that nothing lies there: what looks like the end may be a damaged record. Absent: none may.
+   */
+  mayGoOn?(segmentId: number, endOffset: number): boolean;
   /** Reads at an offset; returns fewer bytes only at the end of the segment. */
   read(segmentId: number, into: Uint8Array, offset: number): Promise<number>;
   write(segmentId: number, buffers: readonly Uint8Array[], offset: number): Promise<void>;

@@ -14,6 +14,7 @@ import type { Medium } from "./medium.ts";
 import { type Place, PoolMap } from "./pool-map.ts";
 import { type DamagedRange, type SegmentScan, scanSegment } from "./record-scanner.ts";
 import { verifyRecords } from "./record-verify.ts";
+import { segmentHeaderBytes } from "./segment-format.ts";
 import { loadSnapshot } from "./snapshot.ts";
 
 export interface Recovered {
@@ -21,12 +22,21 @@ export interface Recovered {
   damage: DamagedRange[];
   from: "snapshot" | "scan";
   scannedSegments: number;
-  /** Where appending may go on: only in the segment that was being written at the snapshot, if it ends exactly there. */
+  /**
+   * Where appending may go on: in the segment that was being written at the snapshot, if it ends exactly there; or, with few zones left of a zoned
+   * device, in the last one.
+   */
   appendAt: { segmentId: number; offset: number } | undefined;
   lastSegmentId: number;
 }
 
 const scansAtOnce = 4;
+
+/**
+ * With fewer free than this the last segment is gone on with. Otherwise each start begins another: what made the process before stop may have been
+ * the place it was writing to. But starts that come to nothing must not use up what compaction needs to make room.
+ */
+const segmentsScarce = 4;
 
 /** Segment ids that are left out where a newer segment may lie unread. */
 const idsLeft = 4096;
@@ -93,7 +103,7 @@ async function fromSnapshot(
 async function fromScan(medium: Medium, checksum: Checksum, sizes: Map<number, number>): Promise<Recovered> {
   const map = new PoolMap();
   const damage: DamagedRange[] = [];
-  await replay(
+  const lastScan = await replay(
     medium,
     checksum,
     map,
@@ -103,17 +113,34 @@ async function fromScan(medium: Medium, checksum: Checksum, sizes: Map<number, n
   // A place that can't be read may hold a segment newer than all that are known, and no two may ever have one id.
   const leap = medium.unknownPlaces ? idsLeft : 0;
   const lastSegmentId = ([...sizes.keys()].at(-1) ?? 0) + leap;
-  return { map, damage, from: "scan", scannedSegments: sizes.size, appendAt: undefined, lastSegmentId };
+  const appendAt = await goOnAt(medium, map, lastSegmentId, lastScan);
+  return { map, damage, from: "scan", scannedSegments: sizes.size, appendAt, lastSegmentId };
 }
 
-/** Scans several segments at a time and applies them in order. */
+/** The end of the last segment, if it is certain and segments are scarce. */
+async function goOnAt(
+  medium: Medium,
+  map: PoolMap,
+  segmentId: number,
+  scan: SegmentScan | undefined,
+): Promise<Place | undefined> {
+  const account = map.segments.get(segmentId);
+  if (!account || !scan || scan.endOffset < segmentHeaderBytes) return undefined;
+  if (medium.mayGoOn?.(segmentId, scan.endOffset) !== true) return undefined;
+  if ((await medium.space()).freeBytes >= segmentsScarce * medium.segmentBytes) return undefined;
+  account.sizeBytes = scan.endOffset;
+  return { segmentId, offset: scan.endOffset };
+}
+
+/** Scans several segments at a time and applies them in order. Returns what the last of them held. */
 async function replay(
   medium: Medium,
   checksum: Checksum,
   map: PoolMap,
   parts: { id: number; size: number; from: number }[],
   damage: DamagedRange[],
-): Promise<void> {
+): Promise<SegmentScan | undefined> {
+  let last: SegmentScan | undefined;
   const scans: Promise<SegmentScan>[] = [];
   const start = (i: number): void => {
     const part = parts[i];
@@ -131,11 +158,13 @@ async function replay(
     const account = map.segments.get(part.id) ?? map.addSegment(part.id, part.size);
     account.sizeBytes = part.size;
     await applyScan(medium, checksum, map, part.id, scan);
+    last = scan;
     const isLast = i === parts.length - 1;
     // The last segment's end may be torn, a slot's may be old content, and a finished zone's anything: none was ever acknowledged.
     for (const range of scan.damage)
       if (range.what !== "end" || !(isLast || medium.kind !== "directory")) damage.push(range);
   }
+  return last;
 }
 
 async function applyScan(
