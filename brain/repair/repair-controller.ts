@@ -47,6 +47,7 @@ export class RepairController {
   #stopped = false;
   #observing: Promise<unknown> | undefined;
   readonly #statusBudget: TokenBucket;
+  readonly #statusRefused = new Set<string>();
   readonly #work = new Set<Promise<void>>();
 
   constructor(services: Services, options: RepairOptions) {
@@ -159,7 +160,7 @@ export class RepairController {
     // With very many runs planning takes a while: a tenth of the time at most.
     this.#planDueMs = now + Math.max(this.#options.replanMs, 10 * (context.clock.monotonicMs() - now));
     this.#wave.note(this.#plan.queue, new Set(this.#running.keys()));
-    this.#observing ??= observeAll(this.#services, this.#statusBudget)
+    this.#observing ??= observeAll(this.#services, this.#statusBudget, this.#statusRefused)
       .catch((error) => this.#services.context.log.warn({ error: String(error) }, "stripe status not written"))
       .finally(() => {
         this.#observing = undefined;

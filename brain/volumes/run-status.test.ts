@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import type { EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import type { ResourceStore } from "../store/ports.ts";
 import { observeAll } from "./run-status.ts";
@@ -14,6 +15,7 @@ async function statuses(name: string): Promise<EcStripeStatus[]> {
   return runs.map(({ status }) => status as EcStripeStatus);
 }
 
+const budget = (count: number) => ({ tryTake: () => count-- > 0 });
 const all = async (name: string, state: EcStripeStatus["state"]): Promise<boolean> =>
   (await statuses(name)).every((status) => status.state === state);
 
@@ -69,7 +71,6 @@ describe("ECStripe status", () => {
     await t.until(() => all("v1", "Healthy"), "healthy");
     await t.brain.repair.pause();
     const { services } = t.brain;
-    const budget = (count: number) => ({ tryTake: () => count-- > 0 });
     // The repair controller looks too, and this must be the only one that does.
     t.brain.repair.stop();
     const standing = services.standings.standing.bind(services.standings);
@@ -89,15 +90,51 @@ describe("ECStripe status", () => {
   });
 });
 
-/** The store, with each status that is written counted. */
-function counting(count: () => void): (store: ResourceStore) => ResourceStore {
+test("runs whose status nobody can write don't keep the others from theirs", async () => {
+  t = await TestBrain.start();
+  await t.brain.stop();
+  await t.store.close();
+  const unwritable = new Set<string>();
+  await t.open(
+    counting((name) => {
+      if (unwritable.has(name)) throw new AppError("InvalidArgument", "the API server won't have it");
+    }),
+  );
+  await t.pass(1500);
+  await t.importVolume("v1", 8);
+  await t.until(() => all("v1", "Healthy"), "healthy");
+  const { services } = t.brain;
+  // The repair controller looks too, and this must be the only one that does.
+  await t.brain.stop();
+  const names = [...services.catalogue.runs.all()].map(({ name }) => name);
+  for (const name of names.slice(0, 3)) unwritable.add(name);
+  services.standings.standing = () => "away";
+  const refused = new Set<string>();
+  for (let look = 0; look < 5; look++) {
+    await observeAll(services, budget(2), refused);
+  }
+  const shown = [...services.catalogue.runs.all()].filter(({ shown }) => shown === "Failed").map(({ name }) => name);
+  expect(shown).toEqual(names.slice(3));
+  unwritable.clear();
+  await observeAll(services, undefined, refused);
+  expect([await all("v1", "Failed"), refused.size]).toEqual([true, 0]);
+});
+
+/** The store, with each status that is written told before it is. */
+function counting(count: (name: string) => void): (store: ResourceStore) => ResourceStore {
   return (store) =>
     new Proxy(store, {
       get: (target, property) => {
         const value = Reflect.get(target, property) as unknown;
         if (typeof value !== "function") return value;
         return (...args: unknown[]) => {
-          if (property === "updateStatus") count();
+          if (property === "updateStatus") {
+            try {
+              count((args[1] as EcStripe).metadata.name);
+            } catch (error) {
+              return Promise.reject(error);
+            }
+          }
           return (value as (...args: unknown[]) => unknown).apply(target, args);
         };
       },

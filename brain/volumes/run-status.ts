@@ -13,17 +13,19 @@ import { runJudge } from "./run-judge.ts";
 import { judgeRun, shapeOf } from "./run-shape.ts";
 import type { Services } from "./services.ts";
 
-/** Writes the run's state if it changed. Never throws: the status is advisory and `observeAll` tries again. */
+/** Writes the run's state if it changed. Never throws, and says whether it could: the status is advisory and `observeAll` tries again. */
 export async function noteHealth(
   services: Services,
   runName: string,
   epoch?: number,
   checked?: { deep: boolean },
-): Promise<void> {
+): Promise<boolean> {
   try {
     await services.catalogue.swapRunStatus(runName, (run) => nextStatus(services, run, epoch, checked));
+    return true;
   } catch (error) {
     services.context.log.warn({ run: runName, error: String(error) }, "ECStripe status not written; will try again");
+    return false;
   }
 }
 
@@ -59,6 +61,8 @@ function activityOf(record: ActRecord | undefined): RunActivity {
 }
 
 const writesAtOnce = 32;
+/** Of more than these the later ones may be tried before their turn. */
+const refusedMax = 100_000;
 
 /** Who says how many statuses may be written now. */
 export interface StatusBudget {
@@ -66,29 +70,52 @@ export interface StatusBudget {
 }
 
 /**
- * Brings runs' statuses in line with their pools and with what is being done to them. Returns how many changed. What `budget` doesn't allow
- * is left for the next look, which finds it by looking: nothing is remembered, and what has changed back by then is never written.
+ * Brings runs' statuses in line with their pools and with what is being done to them. Returns how many were tried. What `budget` doesn't allow
+ * is left for the next look, which finds it by looking, and what has changed back by then is never written. `refused`: runs whose status could not be written
+ * at earlier looks, kept by the caller; they come last, or a few that nobody can write would take the whole budget each time.
  */
-export async function observeAll(services: Services, budget?: StatusBudget): Promise<number> {
+export async function observeAll(
+  services: Services,
+  budget?: StatusBudget,
+  refused: Set<string> = new Set(),
+): Promise<number> {
+  const mayTry = (): boolean => budget === undefined || budget.tryTake(1);
+  const names: string[] = [];
+  const last: string[] = [];
+  for (const name of differingRuns(services)) {
+    if (refused.has(name)) last.push(name);
+    else if (mayTry()) names.push(name);
+    else break;
+  }
+  for (const name of last) {
+    if (!mayTry()) break;
+    names.push(name);
+  }
+  for (let next = 0; next < names.length; next += writesAtOnce) {
+    await Promise.all(
+      names.slice(next, next + writesAtOnce).map(async (name) => {
+        refused.delete(name);
+        if (!(await noteHealth(services, name)) && refused.size < refusedMax) refused.add(name);
+      }),
+    );
+  }
+  return names.length;
+}
+
+/** Runs whose status says something else than what is known of them. */
+function* differingRuns(services: Services): Generator<string> {
   const activities = new Map<string, RunActivity>();
   for (const record of services.acts.active()) {
     const activity = activityOf(record);
     if (activity !== undefined) activities.set(record.order.runName, activity);
   }
-  const changed: string[] = [];
   const judge = runJudge((pool) => services.standings.standing(pool));
   for (const entry of services.catalogue.runs.all()) {
     const health = judge(entry);
     if (health.uncertain && entry.state !== "Unwritten") continue;
     const state = stripeStateOf(health.state, activities.get(entry.name));
-    if (state === entry.shown && sameNumbers(health.missing, entry.missing)) continue;
-    if (budget !== undefined && !budget.tryTake(1)) break;
-    changed.push(entry.name);
+    if (state !== entry.shown || !sameNumbers(health.missing, entry.missing)) yield entry.name;
   }
-  for (let next = 0; next < changed.length; next += writesAtOnce) {
-    await Promise.all(changed.slice(next, next + writesAtOnce).map((name) => noteHealth(services, name)));
-  }
-  return changed.length;
 }
 
 function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
