@@ -42,6 +42,19 @@ test("by id and by label, under whatever name the disk has now", async () => {
   expect(await opened(machine, { path: `device:pool-${poolUuid}` })).toBe("/dev/sdq");
 });
 
+test("looking for it, as often as it is tried while it is away, takes nobody's disk, be it for a moment", async () => {
+  const { machine } = await claimed();
+  machine.plug("sdb", new FakeDisk(300 * mib));
+  let asked = 0;
+  machine.nodes.isBusy = async () => {
+    asked++;
+    return false;
+  };
+  for (const path of [`device:pool-${poolUuid}`, "device:pool-22222222-2222-4222-8222-222222222222", `device:${id}`])
+    await opened(machine, { path });
+  expect(asked).toBe(0);
+});
+
 test("what is not claimed, for another pool or node, mounted, or unreadable is refused with what to do", async () => {
   const fresh = machineWithDisk();
   expect(await opened(fresh.machine)).toBe(

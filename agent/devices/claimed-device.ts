@@ -38,10 +38,12 @@ export async function claimedDevice(
 
 async function find(parts: InspectParts, id: string, poolName: string): Promise<Device> {
   try {
-    // By label means to look at every disk; by id at one.
-    if (id.startsWith(poolPrefix)) return resolveDevice((await survey(parts)).devices, id);
+    // By label means to look at every disk; by id at one. Nobody is asked whether it is busy: opening it will tell, and the disks of others are not ours
+    // to take, be it for a moment, as often as this is tried.
+    const look = { asksWhetherBusy: false };
+    if (id.startsWith(poolPrefix)) return resolveDevice((await survey(parts, look)).devices, id);
     const device = resolveDevice((await discover(parts.tree)).devices, id);
-    return await inspect(parts, device, await readUsage(parts.tree), { asksWhetherBusy: false });
+    return await inspect(parts, device, await readUsage(parts.tree), look);
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== "NotFound") throw error;
     throw new AppError("Unavailable", `pool ${poolName}: ${error.message}. It is opened when it appears`, {
