@@ -9,6 +9,7 @@ import type { SmartReading } from "../smart/reading.ts";
 import { SmartReadError, type SmartReader, type SmartTarget } from "../smart/smart-reader.ts";
 import { HealthMonitor } from "./health-monitor.ts";
 import { addDeviceHealthMetrics } from "./metrics.ts";
+import type { PoolDevices } from "./pool-devices.ts";
 import { onlinePool } from "./testing/pool-info.ts";
 
 const good: SmartReading = {
@@ -62,7 +63,7 @@ class Scene implements SmartReader {
   answer: (target: SmartTarget) => SmartReading | Promise<SmartReading> = () => good;
   readonly monitor: HealthMonitor;
 
-  constructor() {
+  constructor(poolDevices?: Pick<PoolDevices, "look" | "diskOf">) {
     const note = (fields: object): void => void this.logged.push(`${"state" in fields ? fields.state : ""}`);
     const log = { debug: note, info: note, warn: note, error: note };
     const read = async (path: string): Promise<SysFile> => {
@@ -76,6 +77,7 @@ class Scene implements SmartReader {
       tree: { read },
       pools: () => this.pools,
       ioErrors: (path) => (path === "/dev/nvme0n1" ? this.ioErrors : undefined),
+      ...(poolDevices === undefined ? {} : { poolDevices }),
     });
   }
 
@@ -217,6 +219,20 @@ describe("health monitor", () => {
       state: "Failing",
       reasons: ["has finished nothing for 60 s with operations under way"],
     });
+  });
+
+  test("a folder whose disk hangs keeps no device from being looked at", async () => {
+    const scene = new Scene({ look: () => new Promise(() => undefined), diskOf: () => undefined });
+    scene.monitor.observe([device("nvme0n1")]);
+    scene.monitor.start();
+    for (let i = 0; i < 10; i++) {
+      scene.did("nvme0n1", 100, 50, i === 0 ? 0 : 4);
+      await scene.clock.advance(10_000);
+    }
+    expect(scene.state("nvme0n1")).toBe("Failing");
+    await scene.monitor.stop();
+    await scene.clock.advance(1_000);
+    expect(scene.clock.pending).toBe(0);
   });
 
   test("a disk that does nothing but discards, as fstrim orders them, does not hang", async () => {

@@ -43,6 +43,7 @@ export interface WatchedHealth {
 
 const lookEveryMs = 1_000;
 const statBytesMax = 4096;
+const poolLookMsMax = 1_000;
 
 export class HealthMonitor {
   readonly #parts: HealthParts;
@@ -171,7 +172,7 @@ export class HealthMonitor {
 
   async #lookAtIo(): Promise<void> {
     const { clock, ioErrors } = this.#parts;
-    await this.#parts.poolDevices?.look();
+    await this.#lookAtPoolDevices();
     const there = [...this.#watched.values()].filter(({ goneSinceMs }) => goneSinceMs === undefined);
     const stats = await Promise.all(there.map(({ device }) => this.#stat(device.name)));
     const nowMs = clock.monotonicMs();
@@ -187,6 +188,16 @@ export class HealthMonitor {
       watched.pool(worst, ioErrors?.call(this.#parts, path), nowMs);
     }
     this.#tell();
+  }
+
+  /** Not longer than a moment: a folder on a disk that hangs answers when the disk does. */
+  async #lookAtPoolDevices(): Promise<void> {
+    const { clock, poolDevices } = this.#parts;
+    if (poolDevices === undefined) return;
+    const answered = new AbortController();
+    const moment = clock.sleep(poolLookMsMax, answered.signal).catch(() => undefined);
+    await Promise.race([poolDevices.look(), moment]);
+    answered.abort();
   }
 
   async #stat(name: string): Promise<IoStat | undefined> {

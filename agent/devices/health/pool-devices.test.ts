@@ -57,6 +57,27 @@ test("pools by path: looked up again, as a disk may be mounted later; claimed on
   expect(found()).toEqual([undefined, "sda", "sda", undefined]);
 });
 
+test("a pool whose disk hangs is asked for once, keeps what was known, and keeps no other waiting", async () => {
+  const specs = ["/pools/a", "/dev/sda"].map((path) => ({ poolName: path, path }));
+  let hung: PromiseWithResolvers<string | undefined> | undefined;
+  const asked: string[] = [];
+  const pools = new PoolDevices(disks, specs, async (path) => {
+    asked.push(path);
+    if (path === "/pools/a" && hung !== undefined) return hung.promise;
+    return path === "/pools/a" ? "8:1" : "8:0";
+  });
+  await pools.look();
+  hung = Promise.withResolvers();
+  const stuck = pools.look();
+  for (let i = 0; i < 3; i++) await pools.look();
+  expect(asked.filter((path) => path === "/pools/a").length).toBe(2);
+  expect(asked.filter((path) => path === "/dev/sda").length).toBeGreaterThan(2);
+  expect([pools.diskOf("/pools/a"), pools.diskOf("/dev/sda")]).toEqual(["sda", "sda"]);
+  hung.resolve(undefined);
+  await stuck;
+  expect(pools.diskOf("/pools/a")).toBeUndefined();
+});
+
 test("the number of a file system's device is the kernel's", async () => {
   const { dev } = statSync("/");
   expect(await deviceNumberOf("/")).toBe(`${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`);

@@ -39,7 +39,9 @@ export class PoolDevices {
   readonly #tree: Pick<SysTree, "list" | "read" | "resolve">;
   readonly #pools: readonly { poolName: string; path: string }[];
   readonly #numberOf: (path: string) => Promise<string | undefined>;
-  #disks: ReadonlyMap<string, string> = new Map();
+  readonly #disks = new Map<string, string>();
+  /** Pools whose folder is being asked for: one on a disk that hangs holds up a thread, and is to hold up no more than one. */
+  readonly #asking = new Set<string>();
 
   constructor(
     tree: Pick<SysTree, "list" | "read" | "resolve">,
@@ -51,16 +53,22 @@ export class PoolDevices {
     this.#numberOf = numberOf;
   }
 
-  /** Looks them up. Never throws. */
+  /** Looks them up; of one that does not answer what was known stays. Resolves when all have answered that were not asked already. Never throws. */
   async look(): Promise<void> {
-    const disks = new Map<string, string>();
-    for (const { poolName, path } of this.#pools) {
-      if (!path.startsWith("/")) continue;
+    await Promise.all(this.#pools.map((pool) => this.#lookAt(pool)));
+  }
+
+  async #lookAt({ poolName, path }: { poolName: string; path: string }): Promise<void> {
+    if (!path.startsWith("/") || this.#asking.has(poolName)) return;
+    this.#asking.add(poolName);
+    try {
       const number = await this.#numberOf(path);
       const disk = number === undefined ? undefined : await diskUnder(this.#tree, number);
-      if (disk !== undefined) disks.set(poolName, disk);
+      if (disk === undefined) this.#disks.delete(poolName);
+      else this.#disks.set(poolName, disk);
+    } finally {
+      this.#asking.delete(poolName);
     }
-    this.#disks = disks;
   }
 
   /** The kernel's name of the pool's disk. */
