@@ -5,7 +5,7 @@ import type { Medium } from "./medium.ts";
 import type { PoolHealth } from "./pool-health.ts";
 import type { PoolLimits } from "./pool-limits.ts";
 import type { PoolMap } from "./pool-map.ts";
-import type { DamagedRange } from "./record-scanner.ts";
+import { type DamagedRange, unreadable } from "./record-scanner.ts";
 
 export interface PoolLog {
   info(message: string, data: Record<string, unknown>): void;
@@ -21,7 +21,7 @@ export interface Pool {
   readonly checksum: Checksum;
   readonly clock: Clock;
   readonly log: PoolLog;
-  /** Ranges whose records could not be read, at most `damageMax` of them. */
+  /** Ranges whose records could not be read: at most `damageMax` of them, and the segments with blocks that can't be read. */
   readonly damage: DamagedRange[];
 }
 
@@ -29,8 +29,14 @@ const damageMax = 1000;
 
 /** Notes damage once, and says so. */
 export function noteDamage(pool: Pool, range: DamagedRange): void {
-  const known = pool.damage.some((d) => d.segmentId === range.segmentId && d.fromOffset === range.fromOffset);
-  if (known || pool.damage.length >= damageMax) return;
+  const known = pool.damage.some(
+    ({ segmentId, fromOffset, what }) =>
+      segmentId === range.segmentId &&
+      fromOffset === range.fromOffset &&
+      (what === unreadable) === (range.what === unreadable),
+  );
+  // That a segment could not be read keeps it from being removed, so it is noted however much else there is: few for each segment.
+  if (known || (pool.damage.length >= damageMax && range.what !== unreadable)) return;
   pool.damage.push(range);
   pool.log.warn("damage in a pool", { pool: pool.name, ...range });
 }
