@@ -2,7 +2,8 @@
 import { parseArgs } from "node:util";
 import { nameSchema } from "@couchestor/common/api/primitives.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { isLoopback, type ListenAddress, parseListenAddress } from "@couchestor/common/http/listener.ts";
+import { isLoopback, parseListenAddress } from "@couchestor/common/http/listener.ts";
+import type { ListenAddress } from "@couchestor/common/http/listener-options.ts";
 import {
   type LogFormat,
   type LogLevel,

@@ -1,7 +1,8 @@
 /** The agent put together: the one place where its ports meet their adapters. What starts last stops first. */
 import type { Heartbeat } from "@couchestor/common/api/nodes.ts";
 import { protocolVersion } from "@couchestor/common/api/primitives.ts";
-import { type ListenAddress, type Listener, startListener } from "@couchestor/common/http/listener.ts";
+import { type Listener, startListener } from "@couchestor/common/http/listener.ts";
+import type { ListenAddress } from "@couchestor/common/http/listener-options.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
 import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";

@@ -1,7 +1,8 @@
 /** The brain's flags. All problems are told at once. */
 import { parseArgs } from "node:util";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { type ListenAddress, parseListenAddress } from "@couchestor/common/http/listener.ts";
+import { parseListenAddress } from "@couchestor/common/http/listener.ts";
+import type { ListenAddress } from "@couchestor/common/http/listener-options.ts";
 import { type LogFormat, type LogLevel, logFormatSchema, logLevelSchema } from "@couchestor/common/observe/logger.ts";
 import type { TlsFiles } from "@couchestor/common/tls/material.ts";
 import { parseDuration } from "@couchestor/common/units/duration.ts";

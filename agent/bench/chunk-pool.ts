@@ -10,7 +10,8 @@ import { seededPrng, systemPrng } from "@couchestor/common/runtime/prng.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import { fadviseDontNeed, flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
 import { encodeChunkHeader } from "../store/chunk-format.ts";
-import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
+import { openChunkStore } from "../store/chunk-store.ts";
+import type { MediumSpec, PoolChunkStore } from "../store/pool-chunk-store.ts";
 
 const clusterUuid = "11111111-2222-4333-8444-555555555555";
 const volumeUuid = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";

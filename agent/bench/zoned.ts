@@ -8,7 +8,7 @@ import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
 import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { openZonedFile } from "@couchestor/native-ffi/zoned/zoned-file.ts";
 import { wholeReads } from "../pools/open-pool.ts";
-import type { MediumSpec } from "../store/chunk-store.ts";
+import type { MediumSpec } from "../store/pool-chunk-store.ts";
 import { type Bench, type BenchLine, median } from "./bench.ts";
 import { imageMaker, keyOf, openPoolOn, timed } from "./chunk-pool.ts";
 

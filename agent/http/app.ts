@@ -2,7 +2,7 @@
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { parseOrThrow } from "@couchestor/common/errors/from-zod.ts";
 import { problemResponse, toAppError } from "@couchestor/common/errors/http.ts";
-import type { RequestContext } from "@couchestor/common/http/listener.ts";
+import type { RequestContext } from "@couchestor/common/http/listener-options.ts";
 import { readBounded } from "@couchestor/common/http/read-bounded.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { type Context, Hono } from "hono";

@@ -8,8 +8,8 @@ import { addDeviceHealthMetrics } from "../devices/health/metrics.ts";
 import { addDeviceMetrics } from "../devices/metrics.ts";
 import type { DeviceMonitor } from "../devices/monitor.ts";
 import type { MemoryBudgets } from "../mover/byte-budget.ts";
-import type { ChunkStoreStats, PoolChunkStore } from "../store/chunk-store.ts";
 import type { IoLatency } from "../store/io-latency.ts";
+import type { ChunkStoreStats, PoolChunkStore } from "../store/pool-chunk-store.ts";
 import { addIoLatencyMetrics } from "./io-latency-metrics.ts";
 
 export interface MetricsSources {

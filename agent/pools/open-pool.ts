@@ -6,8 +6,9 @@ import type { FileSystem } from "@couchestor/common/runtime/file-system.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
 import type { Log } from "../ports.ts";
-import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../store/chunk-store.ts";
+import { openChunkStore } from "../store/chunk-store.ts";
 import type { BlockDevice } from "../store/medium.ts";
+import type { MediumSpec, PoolChunkStore } from "../store/pool-chunk-store.ts";
 import type { ZonedDevice } from "../store/zoned-device.ts";
 import type { PoolSpec } from "./pool-spec.ts";
 

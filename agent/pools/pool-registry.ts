@@ -5,7 +5,7 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { toAppError } from "@couchestor/common/errors/http.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Log, OpenPools } from "../ports.ts";
-import type { PoolChunkStore } from "../store/chunk-store.ts";
+import type { PoolChunkStore } from "../store/pool-chunk-store.ts";
 import type { ChunkStore } from "../store/ports.ts";
 import type { PoolIdentities } from "./identities.ts";
 import type { PoolOpener } from "./open-pool.ts";

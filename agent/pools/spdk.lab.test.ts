@@ -15,9 +15,10 @@ import { startDriver } from "@couchestor/native-ffi/spdk/driver.ts";
 import { Namespace } from "@couchestor/native-ffi/spdk/namespace.ts";
 import { zoneAction } from "@couchestor/native-ffi/spdk/structs.ts";
 import { parseZoneReport } from "@couchestor/native-ffi/spdk/zones.ts";
-import type { MediumSpec } from "../store/chunk-store.ts";
-import { conformChunkStore, type MediumUnderTest, plainOptions } from "../store/testing/conformance.ts";
+import type { MediumSpec } from "../store/pool-chunk-store.ts";
+import { conformChunkStore, plainOptions } from "../store/testing/conformance.ts";
 import { dataOf } from "../store/testing/fixture.ts";
+import type { MediumUnderTest } from "../store/testing/medium-under-test.ts";
 import { spdkMedia } from "./spdk-adapter.ts";
 
 const shim = join(import.meta.dir, "../../.deps/spdk/libcouchestor_spdk.so.1");

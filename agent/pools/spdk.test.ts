@@ -9,9 +9,10 @@ import { systemPrng } from "@couchestor/common/runtime/prng.ts";
 import { withTempDir } from "@couchestor/common/testing/temp-dir.ts";
 import { selectCodec } from "@couchestor/native-ffi/codec/select.ts";
 import { MockControllers, type MockZones, mockMissing } from "@couchestor/native-ffi/spdk/testing/mock-controllers.ts";
-import type { ChunkStoreOptions, MediumSpec } from "../store/chunk-store.ts";
-import { conformChunkStore, type MediumUnderTest, plainOptions } from "../store/testing/conformance.ts";
+import type { ChunkStoreOptions, MediumSpec } from "../store/pool-chunk-store.ts";
+import { conformChunkStore, plainOptions } from "../store/testing/conformance.ts";
 import { chunkOf, clusterUuid, keyOf } from "../store/testing/fixture.ts";
+import type { MediumUnderTest } from "../store/testing/medium-under-test.ts";
 import { poolOpener } from "./open-pool.ts";
 import { spdkMedia } from "./spdk-adapter.ts";
 

@@ -4,63 +4,16 @@
  */
 import { zeroUuid } from "@couchestor/common/api/primitives.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import type { Clock } from "@couchestor/common/runtime/clock.ts";
-import { type FileSystem, FileSystemError } from "@couchestor/common/runtime/file-system.ts";
-import type { Prng } from "@couchestor/common/runtime/prng.ts";
-import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
-import type { CompactionResult } from "./compaction.ts";
+import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { LogChunkStore } from "./log-chunk-store.ts";
-import type { BlockDevice, Medium } from "./medium.ts";
+import type { Medium } from "./medium.ts";
 import { openBlockMedium } from "./medium-block.ts";
 import { openDirectoryMedium } from "./medium-directory.ts";
 import { openZonedMedium } from "./medium-zoned.ts";
-import type { PoolLog } from "./pool.ts";
+import type { ChunkStoreOptions, PoolChunkStore } from "./pool-chunk-store.ts";
 import { type PoolLimits, poolLimits } from "./pool-limits.ts";
-import type { ChunkStore } from "./ports.ts";
-import type { DamagedRange } from "./record-scanner.ts";
 import { recover } from "./recovery.ts";
 import type { Superblock } from "./superblock.ts";
-import type { ZonedDevice } from "./zoned-device.ts";
-
-export type MediumSpec =
-  | { kind: "directory"; path: string }
-  /** `path` names the device and is what the lock is taken on; `open` opens it once the lock is held. `format` destroys what is on it. */
-  | { kind: "block"; path: string; open: () => Promise<BlockDevice>; format?: boolean }
-  | { kind: "zoned"; path: string; open: () => Promise<ZonedDevice>; format?: boolean };
-
-export interface ChunkStoreOptions {
-  medium: MediumSpec;
-  poolName: string;
-  nodeName: string;
-  labels: Record<string, string>;
-  fileSystem: FileSystem;
-  clock: Clock;
-  prng: Prng;
-  checksum: Checksum;
-  limits?: Partial<PoolLimits>;
-  log?: PoolLog;
-}
-
-/** What an open pool tells beyond the port, for metrics and tests. */
-export interface ChunkStoreStats {
-  openedFrom: "snapshot" | "scan";
-  scannedSegments: number;
-  segments: number;
-  /** Memory of the index, in bytes. */
-  indexBytes: number;
-  queuedBytes: number;
-  damage: readonly DamagedRange[];
-}
-
-export interface PoolChunkStore extends ChunkStore {
-  stats(): ChunkStoreStats;
-  /** Ids of the segments, in rising order. */
-  segmentIds(): number[];
-  /** Compacts now: the segments given, or those with enough garbage. */
-  compact(segmentIds?: readonly number[]): Promise<CompactionResult>;
-  /** Writes an index snapshot now, if the medium has a place for one. */
-  snapshot(): Promise<void>;
-}
 
 /**
  * Opens a pool, or makes one on an empty medium. Throws `FailedPrecondition` (the medium holds something else), `Unavailable` (locked by

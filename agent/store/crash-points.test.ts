@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
-import { type SimCall, SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import type { PoolChunkStore } from "./chunk-store.ts";
+import type { SimCall } from "@couchestor/common/testing/sim-fault.ts";
+import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
+import type { PoolChunkStore } from "./pool-chunk-store.ts";
 import { Model, open, put, remove, violations } from "./testing/crash-workload.ts";
 
 const isSegment = (call: SimCall): boolean => call.path.endsWith(".seg");

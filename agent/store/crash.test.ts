@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
-import { type SimCall, type SimFault, SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
+import type { SimCall, SimFault } from "@couchestor/common/testing/sim-fault.ts";
+import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
 import { crashRun, Model, open, put, remove, violations } from "./testing/crash-workload.ts";
 
 const seeds = [1, 2, 3];

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import { openChunkStore, type PoolChunkStore } from "./chunk-store.ts";
+import { openChunkStore } from "./chunk-store.ts";
+import type { PoolChunkStore } from "./pool-chunk-store.ts";
 import { chunkOf, clusterUuid, keyOf, openSimPool, poolOptions, type TestChunk } from "./testing/fixture.ts";
 
 const segment = "/srv/pools/a/segments/000000000001.seg";

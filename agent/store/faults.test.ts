@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
-import { type SimCall, SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import { openChunkStore, type PoolChunkStore } from "./chunk-store.ts";
+import type { SimCall } from "@couchestor/common/testing/sim-fault.ts";
+import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
+import { openChunkStore } from "./chunk-store.ts";
+import type { PoolChunkStore } from "./pool-chunk-store.ts";
 import { Model, put, remove, violations } from "./testing/crash-workload.ts";
 import { chunkOf, clusterUuid, keyOf, openSimPool, poolOptions } from "./testing/fixture.ts";
 

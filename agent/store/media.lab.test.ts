@@ -13,7 +13,8 @@ import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
 import { openZonedFile, type ZonedFileOptions } from "@couchestor/native-ffi/zoned/zoned-file.ts";
 import { wholeReads } from "../pools/open-pool.ts";
-import { type ChunkStoreOptions, type MediumSpec, openChunkStore } from "./chunk-store.ts";
+import { openChunkStore } from "./chunk-store.ts";
+import type { ChunkStoreOptions, MediumSpec } from "./pool-chunk-store.ts";
 import { conformChunkStore, expectWhole, plainOptions } from "./testing/conformance.ts";
 import { chunkOf } from "./testing/fixture.ts";
 

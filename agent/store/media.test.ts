@@ -1,9 +1,10 @@
 /** Every medium keeps what the suite asks, on simulated files and devices. */
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import { conformChunkStore, type MediumUnderTest, plainOptions } from "./testing/conformance.ts";
+import { conformChunkStore, plainOptions } from "./testing/conformance.ts";
 import { openFileBlockDevice } from "./testing/file-block-device.ts";
 import { checksum, stillClock } from "./testing/fixture.ts";
+import type { MediumUnderTest } from "./testing/medium-under-test.ts";
 import { makeSimZones, openSimZones, simZones } from "./testing/sim-zoned-device.ts";
 
 const segmentBytes = 64 * 1024;

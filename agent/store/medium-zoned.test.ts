@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
-import { type SimCall, SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import { type MediumSpec, openChunkStore, type PoolChunkStore } from "./chunk-store.ts";
+import type { SimCall } from "@couchestor/common/testing/sim-fault.ts";
+import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
+import { openChunkStore } from "./chunk-store.ts";
+import type { MediumSpec, PoolChunkStore } from "./pool-chunk-store.ts";
 import { crashRun, Model } from "./testing/crash-workload.ts";
 import { chunkOf, clusterUuid, keyOf, poolOptions } from "./testing/fixture.ts";
 import { makeSimZones, openSimZones, type SimZones, simZones } from "./testing/sim-zoned-device.ts";

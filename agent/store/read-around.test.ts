@@ -2,8 +2,9 @@ import { expect, test } from "bun:test";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import { type MediumSpec, openChunkStore } from "./chunk-store.ts";
+import { openChunkStore } from "./chunk-store.ts";
 import type { BlockDevice } from "./medium.ts";
+import type { MediumSpec } from "./pool-chunk-store.ts";
 import { readAround } from "./read-around.ts";
 import { openFileBlockDevice } from "./testing/file-block-device.ts";
 import { chunkOf, clusterUuid, keyOf, poolOptions } from "./testing/fixture.ts";
@@ -91,13 +92,17 @@ async function devicePool() {
 const blockOf = (offset: number): number => offset / 4096;
 
 test("a pool with a bad block opens: all but the chunk in it is there, and it is not compacted away, for the block may be read again", async () => {
+  // The header of the second record of the first segment; alone, and with the header of the segment, at whose damage the segment begins.
+  for (const blocks of [[3], [0, 3]]) await expectKept(blocks);
+});
+
+async function expectKept(blocks: readonly number[]): Promise<void> {
   const { open, bad } = await devicePool();
   const first = await open();
   const chunks = Array.from({ length: 10 }, (_, no) => chunkOf(no));
   for (const { image } of chunks) await first.put(image);
   await first.close();
-  // The header of the second record of the first segment.
-  bad(blockOf(slotsAt) + 3);
+  bad(...blocks.map((block) => blockOf(slotsAt) + block));
   const second = await open();
   const states = await Promise.all(chunks.map(async ({ name }) => (await second.verify(keyOf(name))).state));
   expect(states.filter((state) => state === "ok")).toHaveLength(9);
@@ -112,7 +117,7 @@ test("a pool with a bad block opens: all but the chunk in it is there, and it is
   const back = chunks.filter((_, i) => states[i] !== "ok");
   for (const { name } of back) expect((await third.verify(keyOf(name))).state).toBe("ok");
   await third.close();
-});
+}
 
 test("either superblock, or the first header of a segment, may be unreadable", async () => {
   const { open, bad } = await devicePool();

@@ -5,7 +5,8 @@
 import { expect, test } from "bun:test";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import { type MediumSpec, openChunkStore } from "./chunk-store.ts";
+import { openChunkStore } from "./chunk-store.ts";
+import type { MediumSpec } from "./pool-chunk-store.ts";
 import { openFileBlockDevice } from "./testing/file-block-device.ts";
 import { chunkOf, clusterUuid, keyOf, poolOptions } from "./testing/fixture.ts";
 

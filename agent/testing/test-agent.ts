@@ -24,7 +24,7 @@ import { PoolIdentities } from "../pools/identities.ts";
 import { poolOpener } from "../pools/open-pool.ts";
 import { PoolRegistry } from "../pools/pool-registry.ts";
 import type { BrainPort } from "../ports.ts";
-import type { PoolChunkStore } from "../store/chunk-store.ts";
+import type { PoolChunkStore } from "../store/pool-chunk-store.ts";
 
 export interface TestAgentOptions {
   nodeName: string;

@@ -6,7 +6,7 @@ import { loadTlsMaterial, type TlsMaterial } from "@couchestor/common/tls/materi
 import { readStandaloneFile } from "../standalone/state-file.ts";
 import { type BrainClient, createBrainClient } from "./brain-client.ts";
 import type { CommandContext } from "./command.ts";
-import { type ParsedArguments, UsageError } from "./parse.ts";
+import { type ParsedArguments, UsageError } from "./parsed-arguments.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -1,5 +1,5 @@
 /** Options that verbs share. */
-import type { OptionSpec } from "./command.ts";
+import type { CommandSpec, OptionSpec } from "./command-spec.ts";
 
 /** Every verb has these. */
 export const globalOptions: Readonly<Record<string, OptionSpec>> = {
@@ -26,3 +26,8 @@ export const brainOptions: Readonly<Record<string, OptionSpec>> = {
   "tls-key": { kind: "file", value: "FILE", help: "Its key (PEM)" },
   "tls-ca": { kind: "text-list", value: "FILE", help: "A CA that signs brain or agents (PEM)" },
 };
+
+/** The option of that name, of the verb or common to all. */
+export function optionOf(command: CommandSpec, name: string): OptionSpec | undefined {
+  return command.options[name] ?? globalOptions[name];
+}

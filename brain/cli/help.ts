@@ -1,9 +1,10 @@
 /** `--help` and `couchestor help`: text made of the command table. */
-import type { Command, OptionSpec } from "./command.ts";
+
+import type { CommandSpec, OptionSpec } from "./command-spec.ts";
 import { globalOptions } from "./global-options.ts";
 
 /** The page of one verb. */
-export function commandHelp(command: Command): string {
+export function commandHelp(command: CommandSpec): string {
   const words = command.path.join(" ");
   const lines = [`couchestor ${words}: ${command.summary}`, "", `usage: ${usageLine(command)}`];
   if (command.description !== undefined) lines.push("", ...wrap(command.description, 88));
@@ -19,7 +20,7 @@ export function commandHelp(command: Command): string {
 }
 
 /** `couchestor volume import NAME --file FILE [options]` */
-export function usageLine(command: Command): string {
+export function usageLine(command: CommandSpec): string {
   const positionals = command.arguments.map((a) => (a.required ? a.name : `[${a.name}]`));
   const required = Object.entries(command.options)
     .filter(([, spec]) => spec.required)
@@ -28,7 +29,10 @@ export function usageLine(command: Command): string {
 }
 
 /** The front page: all verbs, by their first word. */
-export function overviewHelp(commands: readonly Command[], daemons: readonly (readonly [string, string])[]): string {
+export function overviewHelp(
+  commands: readonly CommandSpec[],
+  daemons: readonly (readonly [string, string])[],
+): string {
   return [
     "couchestor: tiered, erasure-coded storage",
     "",
@@ -52,7 +56,7 @@ export function overviewHelp(commands: readonly Command[], daemons: readonly (re
 }
 
 /** The verbs below a first word: `couchestor volume`. */
-export function groupHelp(word: string, commands: readonly Command[]): string {
+export function groupHelp(word: string, commands: readonly CommandSpec[]): string {
   const members = commands.filter((c) => c.path[0] === word);
   return [
     `usage: couchestor ${word} VERB`,

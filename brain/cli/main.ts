@@ -5,9 +5,11 @@ import { type CliHost, type Command, exitFailed, exitOk, exitUsage } from "./com
 import { commands } from "./commands.ts";
 import { commandHelp, groupHelp, overviewHelp, usageLine } from "./help.ts";
 import { otherWords } from "./other-words.ts";
-import { createOutput, type Output, processStream, type TextStream } from "./output.ts";
-import { parseFor, UsageError } from "./parse.ts";
+import { createOutput, type Output, processStream } from "./output.ts";
+import { parseFor } from "./parse.ts";
+import { UsageError } from "./parsed-arguments.ts";
 import { nearest } from "./suggest.ts";
+import type { TextStream } from "./text-stream.ts";
 
 export interface CliStreams {
   stdout: TextStream;

@@ -9,12 +9,7 @@ import { toProblem } from "@couchestor/common/errors/http.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { createProgress, type Progress, type ProgressOptions } from "./progress.ts";
 import { renderTable, type TableOptions } from "./table.ts";
-
-export interface TextStream {
-  write(bytes: string | Uint8Array): void;
-  isTty: boolean;
-  columns: number;
-}
+import type { TextStream } from "./text-stream.ts";
 
 export type Tone = "good" | "warn" | "bad" | "dim" | "strong";
 

@@ -4,91 +4,13 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { parseBytes } from "@couchestor/common/units/bytes.ts";
 import { parseDuration } from "@couchestor/common/units/duration.ts";
 import { parseRate } from "@couchestor/common/units/rate.ts";
-import type { Command, OptionSpec } from "./command.ts";
+import type { CommandSpec, OptionSpec } from "./command-spec.ts";
 import { globalOptions } from "./global-options.ts";
+import { type OptionValue, ParsedArguments, UsageError } from "./parsed-arguments.ts";
 import { nearest } from "./suggest.ts";
 
-/** A wrong command line: exit code 2. */
-export class UsageError extends AppError {
-  /** The verb whose `--help` explains it, if one was recognized. */
-  readonly command: Command | undefined;
-
-  constructor(message: string, command?: Command, data: Record<string, unknown> = {}) {
-    super("InvalidArgument", message, { data });
-    this.command = command;
-  }
-}
-
-export type OptionValue = string | number | boolean | readonly string[];
-
-/** The checked values of one call. Asking for an option that the verb does not have is a bug and throws. */
-export class ParsedArguments {
-  readonly #command: Command;
-  readonly #positionals: readonly string[];
-  readonly #values: ReadonlyMap<string, OptionValue>;
-
-  constructor(command: Command, positionals: readonly string[], values: ReadonlyMap<string, OptionValue>) {
-    this.#command = command;
-    this.#positionals = positionals;
-    this.#values = values;
-  }
-
-  /** A required positional argument, by its name in the table. */
-  argument(name: string): string {
-    const value = this.optionalArgument(name);
-    if (value === undefined) throw new UsageError(`${name} is missing`, this.#command, { field: name });
-    return value;
-  }
-
-  optionalArgument(name: string): string | undefined {
-    const index = this.#command.arguments.findIndex((argument) => argument.name === name);
-    if (index < 0) throw new Error(`${this.#command.path.join(" ")} has no argument ${name}`);
-    return this.#positionals[index];
-  }
-
-  flag(name: string): boolean {
-    return this.#value(name) === true;
-  }
-
-  text(name: string): string | undefined {
-    const value = this.#value(name);
-    return typeof value === "string" ? value : undefined;
-  }
-
-  /** The value of an option that the table marks as required. */
-  requiredText(name: string): string {
-    return this.text(name) ?? this.#missing(name);
-  }
-
-  list(name: string): readonly string[] {
-    const value = this.#value(name);
-    return Array.isArray(value) ? value : [];
-  }
-
-  /** Bytes, milliseconds, bytes per second or a count, by the kind of the option. */
-  number(name: string): number | undefined {
-    const value = this.#value(name);
-    return typeof value === "number" ? value : undefined;
-  }
-
-  requiredNumber(name: string): number {
-    return this.number(name) ?? this.#missing(name);
-  }
-
-  #value(name: string): OptionValue | undefined {
-    if (optionOf(this.#command, name) === undefined) {
-      throw new Error(`${this.#command.path.join(" ")} has no option --${name}`);
-    }
-    return this.#values.get(name);
-  }
-
-  #missing(name: string): never {
-    throw new UsageError(`--${name} is missing`, this.#command, { field: name });
-  }
-}
-
 /** Parses the words after the verb. Throws `UsageError`. With `--help` among them only the form is checked. */
-export function parseFor(command: Command, words: readonly string[]): ParsedArguments {
+export function parseFor(command: CommandSpec, words: readonly string[]): ParsedArguments {
   const table = { ...globalOptions, ...command.options };
   const raw = parseRaw(command, table, words);
   const values = new Map<string, OptionValue>();
@@ -103,7 +25,7 @@ export function parseFor(command: Command, words: readonly string[]): ParsedArgu
 
 type Table = Readonly<Record<string, OptionSpec>>;
 
-function parseRaw(command: Command, table: Table, words: readonly string[]) {
+function parseRaw(command: CommandSpec, table: Table, words: readonly string[]) {
   const options = Object.fromEntries(
     Object.entries(table).map(([name, spec]) => [
       name,
@@ -134,7 +56,12 @@ function optionName(word: string): string {
   return word.slice(2).split("=")[0] ?? "";
 }
 
-function checkValue(command: Command, name: string, spec: OptionSpec, value: string | boolean | string[]): OptionValue {
+function checkValue(
+  command: CommandSpec,
+  name: string,
+  spec: OptionSpec,
+  value: string | boolean | string[],
+): OptionValue {
   if (typeof value !== "string") return value;
   if (spec.choices !== undefined && !spec.choices.includes(value)) {
     throw new UsageError(`--${name}: got "${value}", allowed is one of ${spec.choices.join(", ")}`, command);
@@ -165,7 +92,7 @@ function parseCount(text: string, name: string): number {
 }
 
 function checkComplete(
-  command: Command,
+  command: CommandSpec,
   positionals: readonly string[],
   values: ReadonlyMap<string, OptionValue>,
 ): void {
@@ -178,9 +105,4 @@ function checkComplete(
       throw new UsageError(`--${name} ${spec.value ?? ""} is missing: ${spec.help}`.replace(/ {2,}/, " "), command);
     }
   }
-}
-
-/** The option of that name, of the verb or common to all. */
-export function optionOf(command: Command, name: string): OptionSpec | undefined {
-  return command.options[name] ?? globalOptions[name];
 }

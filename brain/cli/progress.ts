@@ -1,7 +1,7 @@
 /** Progress with rate and ETA: a moving bar on a terminal, a line every few seconds elsewhere. Always on stderr. */
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { approximateBytes } from "@couchestor/common/units/bytes.ts";
-import type { TextStream } from "./output.ts";
+import type { TextStream } from "./text-stream.ts";
 
 export interface ProgressOptions {
   label: string;

@@ -1,7 +1,7 @@
 /** Which runs have shards on pools that are to be emptied, and in which order they move. Pure. */
 import type { PoolStanding } from "../inventory/standing.ts";
 import { spareCount } from "../placement/spare.ts";
-import type { RunEntry } from "../volumes/run-index.ts";
+import type { RunEntry } from "../volumes/run-entry.ts";
 import { judgeRun, type RunShape } from "../volumes/run-shape.ts";
 
 export interface EvacuationCandidate {

@@ -9,7 +9,7 @@ import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
 import { fenceRun } from "../volumes/commit.ts";
-import type { RunEntry } from "../volumes/run-index.ts";
+import type { RunEntry } from "../volumes/run-entry.ts";
 import { committedCopy, type RunShape, shapeOf } from "../volumes/run-shape.ts";
 import type { Services } from "../volumes/services.ts";
 import type { Tombstones } from "../volumes/tombstone.ts";

@@ -1,6 +1,7 @@
 /** The brain's four listeners, each with its own certificates and limits. */
 import { toAppError } from "@couchestor/common/errors/http.ts";
-import { type ListenAddress, startListener } from "@couchestor/common/http/listener.ts";
+import { startListener } from "@couchestor/common/http/listener.ts";
+import type { ListenAddress } from "@couchestor/common/http/listener-options.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import { removeEndpoint, writeEndpoint } from "@couchestor/common/runtime/data-dir.ts";
 import type { ShutdownGroup } from "@couchestor/common/runtime/shutdown.ts";

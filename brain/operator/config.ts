@@ -1,7 +1,8 @@
 /** Flags of a brain that keeps its objects in Kubernetes, each with its twin in the environment. All problems are told at once. */
 import { isIP } from "node:net";
 import { hostname } from "node:os";
-import { type ListenAddress, parseListenAddress } from "@couchestor/common/http/listener.ts";
+import { parseListenAddress } from "@couchestor/common/http/listener.ts";
+import type { ListenAddress } from "@couchestor/common/http/listener-options.ts";
 import type { PeerFiles } from "@couchestor/common/tls/peer-credentials.ts";
 import { type BrainConfig, brainConfigOf, invalidFlags } from "../config.ts";
 import { type MigrationSettings, migrationSettings } from "../migration/settings.ts";

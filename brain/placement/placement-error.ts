@@ -1,7 +1,7 @@
 /** Why shards can't be placed, in words and as data. */
 import { formatCode } from "@couchestor/common/code/code.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import type { PlaceRequest } from "./placer.ts";
+import type { PlaceRequest } from "./place-request.ts";
 import type { Exclusion, RuleView } from "./rule-view.ts";
 import { shardsPerDomainMax } from "./stripe-load.ts";
 

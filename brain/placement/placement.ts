@@ -1,5 +1,6 @@
 /** Placement as one pure call. For many stripes on one snapshot use `Placer`, which also counts what it has placed. */
-import { type PlacedShard, type PlaceRequest, Placer } from "./placer.ts";
+import type { PlaceRequest } from "./place-request.ts";
+import { type PlacedShard, Placer } from "./placer.ts";
 import type { TopologySnapshot } from "./topology.ts";
 
 /**

@@ -6,26 +6,16 @@
  * Failure domains are filled in levels: no domain takes a second shard while another could take its first. Where domains and nodes nest, that
  * is exact (the constraints form a laminar matroid); where they cross, augmenting paths make it so.
  */
-import { type Code, shardCount } from "@couchestor/common/code/code.ts";
+import { shardCount } from "@couchestor/common/code/code.ts";
 import type { PlacementRule } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { augment } from "./augment.ts";
+import type { PlaceRequest } from "./place-request.ts";
 import { placementError } from "./placement-error.ts";
 import { RuleView } from "./rule-view.ts";
 import { StripeLoad, shardsPerDomainMax } from "./stripe-load.ts";
 import { TopologyIndex, type TopologySnapshot } from "./topology.ts";
-
-export interface PlaceRequest {
-  code: Code;
-  rule: PlacementRule;
-  /** Shards that stay where they are; they count against the limits. */
-  keep: readonly { shardIndex: number; poolUuid: string }[];
-  shardIndexes: readonly number[];
-  bytesPerShard: number;
-  /** The same seed on the same topology gives the same pools; another seed likely others. */
-  seed: number;
-}
 
 export interface PlacedShard {
   shardIndex: number;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { PoolStanding } from "../inventory/standing.ts";
-import type { RunEntry } from "../volumes/run-index.ts";
+import type { RunEntry } from "../volumes/run-entry.ts";
 import { sampleRun } from "../volumes/testing/run-samples.ts";
 import { planChunkRepair } from "./chunk-repair.ts";
 import { brakedQueue, massFailure, planRepairs } from "./repair-plan.ts";

@@ -1,6 +1,6 @@
 /** Which runs to repair, in which order, and what holds the others back. Pure. */
 import type { PoolStanding } from "../inventory/standing.ts";
-import type { RunEntry } from "../volumes/run-index.ts";
+import type { RunEntry } from "../volumes/run-entry.ts";
 import { runJudge } from "../volumes/run-judge.ts";
 import type { RunHealth } from "../volumes/run-shape.ts";
 

@@ -1,7 +1,7 @@
 /** Gives space and a turn to what should move, the most urgent first. Pure. */
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
 import { MigrationBudget } from "./budget.ts";
-import type { DecisionInput } from "./decision.ts";
+import type { DecisionInput } from "./decision-input.ts";
 import { finalCountOf, tierFor } from "./erasure-coded.ts";
 import type { KnownMigration } from "./known-migrations.ts";
 import type { Block, PlanEntry, TieredVolume, TieringPolicy } from "./model.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { type DecisionInput, decide } from "./decision.ts";
+import { decide } from "./decision.ts";
+import type { DecisionInput } from "./decision-input.ts";
 import { unknown } from "./heat.ts";
 import type { PlanEntry, TieredPool, TieredVolume, TieringPolicy } from "./model.ts";
 import { sampleNowMs, samplePolicy, samplePool, sampleVolume, score } from "./testing/decision-samples.ts";

@@ -6,28 +6,10 @@ import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
 import { admit, type Candidate, onTier } from "./admit.ts";
 import { bySeniority, claimVolumes } from "./claims.ts";
 import { cooldownOf } from "./cooldown.ts";
-import type { Heat } from "./heat.ts";
-import type { KnownMigration } from "./known-migrations.ts";
-import type { ActiveMove, Plan, PlanEntry, PolicyPlan, TieredPool, TieredVolume, TieringPolicy } from "./model.ts";
+import type { DecisionInput } from "./decision-input.ts";
+import type { ActiveMove, Plan, PlanEntry, PolicyPlan, TieredVolume, TieringPolicy } from "./model.ts";
 import { standingOf, type TierMap, tierMap, warmth } from "./tiers.ts";
 import { wantedTier } from "./watermarks.ts";
-
-export interface DecisionInput {
-  policies: readonly TieringPolicy[];
-  volumes: readonly TieredVolume[];
-  pools: readonly TieredPool[];
-  heat: (policy: TieringPolicy, volume: TieredVolume) => Heat;
-  active: readonly ActiveMove[];
-  /** Migrations at once, of all policies. */
-  maxConcurrent: number;
-  /** Bytes a second that migrations of all policies may begin to copy; undefined: no limit. */
-  bytesPerSecond?: number | undefined;
-  /** Those that there are, for what has begun of late. */
-  migrations?: readonly KnownMigration[];
-  /** Every decision is shown only. */
-  dryRun: boolean;
-  nowMs: number;
-}
 
 /** Decides for all volumes. */
 export function decide(given: DecisionInput): Plan {

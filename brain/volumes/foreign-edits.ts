@@ -6,7 +6,7 @@
 import { formatCode } from "@couchestor/common/code/code.ts";
 import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolumeSpec } from "@couchestor/common/crd/ec-volume.ts";
-import type { RunEntry } from "./run-index.ts";
+import type { RunEntry } from "./run-entry.ts";
 
 /** On an ECStripe, with its metadata.generation as the value: its spec as it is now is what counts. */
 export const acceptAnnotation = "storage.billyronks.io/accept-edit";

@@ -5,34 +5,12 @@
  */
 import type { ActId } from "@couchestor/common/api/acts.ts";
 import { formatCode } from "@couchestor/common/code/code.ts";
-import type { EcStripe, EcStripeSpec, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
 import { stripesPerRunMax } from "@couchestor/common/crd/ec-volume.ts";
 import { judgedStateOf } from "@couchestor/common/crd/stripe-status.ts";
 import { heldBefore, impossibleChange, isAccepted } from "./foreign-edits.ts";
-import { type RunShape, shapeOf } from "./run-shape.ts";
-
-export interface RunEntry extends RunShape {
-  name: string;
-  volumeName: string;
-  volumeUuid: string;
-  firstStripe: number;
-  stripeCount: number;
-  encodeEpoch: number;
-  encodeAct: number;
-  placementVersion: number;
-  authority: EcStripeSpec["authority"];
-  fencedEpoch: number;
-  bytes: number;
-  state: "Unwritten" | "Healthy" | "Degraded" | "Unrecoverable";
-  /** The state as the status has it, with what was being done to the run. */
-  shown: EcStripeStatus["state"];
-  missing: readonly number[];
-  lastScrubIso: string | undefined;
-  /** The store's revision of the object; NaN where revisions are no numbers. */
-  revision: number;
-  /** Why nothing is to be written or removed by this version, which somebody made by hand. */
-  held: string | undefined;
-}
+import type { RunEntry } from "./run-entry.ts";
+import { shapeOf } from "./run-shape.ts";
 
 const none: readonly never[] = [];
 /** Versions remembered of runs that were edited or removed. */

@@ -5,7 +5,7 @@ import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
 import type { Inventory } from "../inventory/inventory.ts";
-import type { RunEntry } from "./run-index.ts";
+import type { RunEntry } from "./run-entry.ts";
 import { runJudge } from "./run-judge.ts";
 import { judgeRun } from "./run-shape.ts";
 import type { Services } from "./services.ts";

@@ -4,7 +4,7 @@
  * pool that has not been heard since the brain started) is not whole. Statuses of ECStripes don't say enough: they are written later, and of what is missing there is none.
  */
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
-import type { RunEntry } from "./run-index.ts";
+import type { RunEntry } from "./run-entry.ts";
 import { runJudge } from "./run-judge.ts";
 import type { Services } from "./services.ts";
 import { runCounts } from "./volume-rules.ts";

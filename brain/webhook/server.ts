@@ -3,9 +3,9 @@
  * a moment to hear of it, and only then serves by it; the old one stays in the bundle until it expires. With files (cert-manager's) it takes
  * what is in them whenever they change. New connections get the new certificate at once; those there are go on until their callers leave.
  */
-
 import { startDrainingListener } from "@couchestor/common/http/draining-listener.ts";
-import type { ListenAddress, Listener } from "@couchestor/common/http/listener.ts";
+import type { Listener } from "@couchestor/common/http/listener.ts";
+import type { ListenAddress } from "@couchestor/common/http/listener-options.ts";
 import type { Logger } from "@couchestor/common/observe/logger.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
 import type { Prng } from "@couchestor/common/runtime/prng.ts";

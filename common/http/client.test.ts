@@ -3,7 +3,8 @@ import { z } from "zod";
 import { AppError } from "../errors/app-error.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { type ClientOptions, createClient } from "./client.ts";
-import { type Listener, type ListenerOptions, parseListenAddress, startListener } from "./listener.ts";
+import { type Listener, parseListenAddress, startListener } from "./listener.ts";
+import type { ListenerOptions } from "./listener-options.ts";
 import { readBounded } from "./read-bounded.ts";
 
 const open: Listener[] = [];

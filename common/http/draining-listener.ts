@@ -5,7 +5,8 @@
  */
 import { problemResponse } from "../errors/http.ts";
 import type { TlsMaterial } from "../tls/material.ts";
-import type { Listener, ListenerOptions } from "./listener.ts";
+import type { Listener } from "./listener.ts";
+import type { ListenerOptions } from "./listener-options.ts";
 import { type HttpServer, listenError, serve, urlOf } from "./serve.ts";
 import { TcpFront } from "./tcp-front.ts";
 

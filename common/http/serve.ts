@@ -2,7 +2,7 @@
 import { AppError } from "../errors/app-error.ts";
 import { problemResponse } from "../errors/http.ts";
 import type { TlsMaterial } from "../tls/material.ts";
-import type { ListenAddress, ListenerOptions } from "./listener.ts";
+import type { ListenAddress, ListenerOptions } from "./listener-options.ts";
 
 export type HttpServer = ReturnType<typeof Bun.serve>;
 

@@ -3,7 +3,7 @@
  * stays with the server it went to: so a server can be replaced without any of its connections being cut.
  */
 import { createServer, connect as open, type Server, type Socket } from "node:net";
-import type { ListenAddress } from "./listener.ts";
+import type { ListenAddress } from "./listener-options.ts";
 
 export const frontConnectionsMax = 1024;
 

@@ -1,7 +1,7 @@
 /** An open file of the simulated file system. It dies with the life of the machine that opened it. */
 import { type FileHandle, FileSystemError } from "../runtime/file-system.ts";
+import type { SimFault, SimOperation } from "./sim-fault.ts";
 import type { SimFile } from "./sim-file.ts";
-import type { SimFault, SimOperation } from "./sim-file-system.ts";
 
 /** What a handle needs of its file system. */
 export interface SimHost {

@@ -2,9 +2,9 @@
 import { expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
-import type { PoolChunkStore } from "../chunk-store.ts";
-import type { WithStore } from "./conformance.ts";
+import type { PoolChunkStore } from "../pool-chunk-store.ts";
 import { chunkOf, keyOf } from "./fixture.ts";
+import type { WithStore } from "./medium-under-test.ts";
 
 /** Reads every page and checks that each of `mine` is listed and whole. */
 async function expectListed(store: PoolChunkStore, mine: ReadonlySet<number>): Promise<void> {

@@ -5,19 +5,11 @@
 import { describe, expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
-import type { ChunkStoreOptions, PoolChunkStore } from "../chunk-store.ts";
 import { openChunkStore } from "../chunk-store.ts";
+import type { ChunkStoreOptions, PoolChunkStore } from "../pool-chunk-store.ts";
 import { conformConcurrency } from "./conformance-concurrency.ts";
 import { chunkOf, clusterUuid, keyOf, type TestChunk } from "./fixture.ts";
-
-/** A medium that is new, and stays the same for one test. */
-export interface MediumUnderTest {
-  /** Of the next opening; the first may make the pool. */
-  options(): ChunkStoreOptions;
-  /** Flips a bit where it lies, past the store; absent where that can't be done. */
-  flipBit?(segmentId: number, offset: number, bit: number): Promise<void>;
-  dispose(): Promise<void>;
-}
+import type { MediumUnderTest, WithStore } from "./medium-under-test.ts";
 
 export interface ConformanceOptions {
   name: string;
@@ -81,8 +73,6 @@ export function conformChunkStore(options: ConformanceOptions): void {
     conformConcurrency(withStore, timeoutMs);
   });
 }
-
-export type WithStore = (run: (store: PoolChunkStore, medium: MediumUnderTest) => Promise<void>) => () => Promise<void>;
 
 function answers(withStore: WithStore, timeoutMs: number): void {
   test(

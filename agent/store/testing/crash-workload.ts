@@ -5,8 +5,10 @@
 import type { ChunkName } from "@couchestor/common/api/chunks.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
-import { type SimCall, type SimFault, SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
-import { type MediumSpec, openChunkStore, type PoolChunkStore } from "../chunk-store.ts";
+import type { SimCall, SimFault } from "@couchestor/common/testing/sim-fault.ts";
+import { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
+import { openChunkStore } from "../chunk-store.ts";
+import type { MediumSpec, PoolChunkStore } from "../pool-chunk-store.ts";
 import { chunkOf, clusterUuid, keyOf, poolOptions, type TestChunk } from "./fixture.ts";
 
 /** What the pool has promised of one chunk: `maybe` while neither is certain. */

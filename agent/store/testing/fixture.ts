@@ -6,7 +6,8 @@ import { type Prng, seededPrng } from "@couchestor/common/runtime/prng.ts";
 import type { SimFileSystem } from "@couchestor/common/testing/sim-file-system.ts";
 import { typescriptChecksum } from "@couchestor/native-ffi/codec/crc32c.ts";
 import { type ChunkFields, encodeChunk } from "../chunk-format.ts";
-import { type ChunkStoreOptions, openChunkStore, type PoolChunkStore } from "../chunk-store.ts";
+import { openChunkStore } from "../chunk-store.ts";
+import type { ChunkStoreOptions, PoolChunkStore } from "../pool-chunk-store.ts";
 
 export const clusterUuid = "11111111-2222-4333-8444-555555555555";
 export const volumeUuid = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";

@@ -7,7 +7,8 @@ import { nodeFileSystem } from "@couchestor/common/runtime/node-file-system.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { flockExclusive } from "@couchestor/native-ffi/libc/libc.ts";
 import { openZonedFile } from "@couchestor/native-ffi/zoned/zoned-file.ts";
-import { type MediumSpec, openChunkStore } from "../chunk-store.ts";
+import { openChunkStore } from "../chunk-store.ts";
+import type { MediumSpec } from "../pool-chunk-store.ts";
 import { chunkOf, clusterUuid, poolOptions } from "./fixture.ts";
 
 const [path = "", first = "0"] = process.argv.slice(2);

@@ -1,5 +1,6 @@
 /** The completion script for bash, made of the command table. */
-import type { Command, OptionSpec } from "../command.ts";
+import type { Command } from "../command.ts";
+import type { OptionSpec } from "../command-spec.ts";
 import { globalOptions } from "../global-options.ts";
 
 /** The script. Names of volumes and runs are asked of the brain, if one is known and answers within a second or so. */

@@ -1,5 +1,6 @@
 /** The completion script for zsh, made of the command table. */
-import type { Command, OptionSpec } from "../command.ts";
+import type { Command } from "../command.ts";
+import type { OptionSpec } from "../command-spec.ts";
 import { globalOptions } from "../global-options.ts";
 
 /** The script, to be put as `_couchestor` into a folder of `$fpath`. */

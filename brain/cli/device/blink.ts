@@ -1,6 +1,6 @@
 /** `couchestor device blink` */
 import { type Command, exitOk } from "../command.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 import { deviceId, onDevices } from "./local.ts";
 
 const forMsDefault = 30_000;

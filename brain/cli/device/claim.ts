@@ -5,7 +5,7 @@ import { nameSchema, zeroUuid } from "@couchestor/common/api/primitives.ts";
 import { type Command, type CommandContext, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
-import { type ParsedArguments, UsageError } from "../parse.ts";
+import { type ParsedArguments, UsageError } from "../parsed-arguments.ts";
 import { confirmId, confirmOptions } from "./confirm.ts";
 import { deviceId, onDevices } from "./local.ts";
 

@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import type { Command, CommandContext } from "../command.ts";
-import { type ParsedArguments, UsageError } from "../parse.ts";
+import { type ParsedArguments, UsageError } from "../parsed-arguments.ts";
 
 export const confirmOptions = {
   yes: { kind: "flag", help: "Don't ask" },

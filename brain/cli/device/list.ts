@@ -3,7 +3,7 @@ import type { DeviceInfo } from "@couchestor/common/api/devices.ts";
 import { type Command, type CommandContext, exitFailed, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
-import { type ParsedArguments, UsageError } from "../parse.ts";
+import { type ParsedArguments, UsageError } from "../parsed-arguments.ts";
 import { sizeText } from "../text.ts";
 import { healthText, mediaText, useText, withLocalDevices } from "./local.ts";
 

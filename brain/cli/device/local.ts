@@ -2,7 +2,8 @@
 import type { DeviceInfo } from "@couchestor/common/api/devices.ts";
 import type { LocalDevices } from "@couchestor/common/api/local-devices.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
-import { type ArgumentSpec, type CommandContext, exitUsage } from "../command.ts";
+import { type CommandContext, exitUsage } from "../command.ts";
+import type { ArgumentSpec } from "../command-spec.ts";
 import type { Output } from "../output.ts";
 
 export const deviceId: ArgumentSpec = {

@@ -5,7 +5,7 @@ import { type Command, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
 import { paintState } from "../output.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 
 const states = ["Unwritten", "Healthy", "Degraded", "Unrecoverable"] as const;
 

@@ -1,6 +1,6 @@
 /** `couchestor cert init` */
 import { type Command, exitOk } from "../command.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 import { countText } from "../text.ts";
 
 const validDaysMax = 3650;

@@ -3,7 +3,7 @@ import { type Command, exitOk } from "../command.ts";
 import { bashCompletion } from "../completion/bash.ts";
 import { zshCompletion } from "../completion/zsh.ts";
 import { otherWords } from "../other-words.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 
 const shells = ["bash", "zsh"] as const;
 

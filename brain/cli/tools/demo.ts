@@ -1,6 +1,6 @@
 /** `couchestor demo` */
 import { type Command, exitFailed, exitOk } from "../command.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 
 const sizeBytesDefault = 256 * 1024 * 1024;
 const sizeBytesMin = 12 * 1024 * 1024;

@@ -2,7 +2,7 @@
 import { type Command, exitOk } from "../command.ts";
 import { commandHelp, groupHelp, overviewHelp } from "../help.ts";
 import { otherWords } from "../other-words.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 
 export const help: Command = {
   path: ["help"],

@@ -3,7 +3,7 @@ import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { Standalone } from "../../standalone/start.ts";
 import { type Command, exitFailed, exitOk, exitUsage } from "../command.ts";
 import { type Output, paintState } from "../output.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 import { secondsText } from "../progress.ts";
 
 export const standalone: Command = {

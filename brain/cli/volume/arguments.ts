@@ -1,5 +1,5 @@
 /** Arguments that several volume verbs share. */
-import type { ArgumentSpec } from "../command.ts";
+import type { ArgumentSpec } from "../command-spec.ts";
 
 export const newVolumeName: ArgumentSpec = {
   name: "NAME",

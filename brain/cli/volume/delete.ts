@@ -4,7 +4,7 @@ import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { type Command, type CommandContext, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 import { sizeText } from "../text.ts";
 import { volumeName } from "./arguments.ts";
 

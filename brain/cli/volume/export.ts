@@ -4,7 +4,7 @@ import { type Command, type CommandContext, exitFailed, exitOk } from "../comman
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
 import type { Output } from "../output.ts";
-import type { ParsedArguments } from "../parse.ts";
+import type { ParsedArguments } from "../parsed-arguments.ts";
 import { secondsText } from "../progress.ts";
 import { describeLosses } from "../stripe/losses.ts";
 import { sizeText } from "../text.ts";

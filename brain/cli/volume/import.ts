@@ -3,7 +3,7 @@ import { formatCode } from "@couchestor/common/code/code.ts";
 import { type Command, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
-import { UsageError } from "../parse.ts";
+import { UsageError } from "../parsed-arguments.ts";
 import { secondsText } from "../progress.ts";
 import { countText, sizeText } from "../text.ts";
 import { importFile } from "../transfer/import-file.ts";

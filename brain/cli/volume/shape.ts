@@ -1,8 +1,8 @@
 /** Options that say how a new volume is laid out, for `create` and `import`. */
 import type { CreateVolume } from "@couchestor/common/api/admin.ts";
 import { type Code, parseCode } from "@couchestor/common/code/code.ts";
-import type { OptionSpec } from "../command.ts";
-import { type ParsedArguments, UsageError } from "../parse.ts";
+import type { OptionSpec } from "../command-spec.ts";
+import { type ParsedArguments, UsageError } from "../parsed-arguments.ts";
 
 export const shapeOptions: Readonly<Record<string, OptionSpec>> = {
   code: { kind: "text", value: "CODE", help: "K+M, lrc(K,L,G) or replica(N)", defaultText: "4+2" },

@@ -1,7 +1,7 @@
 /** Random clusters for property tests of decisions. */
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
 import fc from "fast-check";
-import type { DecisionInput } from "../decision.ts";
+import type { DecisionInput } from "../decision-input.ts";
 import { type Heat, unknown } from "../heat.ts";
 import type { ActiveMove, TieredPool, TieredVolume, TieringPolicy } from "../model.ts";
 

@@ -1,5 +1,5 @@
 /** A run as the index keeps it, for tests of what is planned for it. */
-import type { RunEntry } from "../run-index.ts";
+import type { RunEntry } from "../run-entry.ts";
 
 /** One of 4+2 in generation 1 with a shard on each of these pools. */
 export function sampleRun(name: string, pools: readonly string[], more: Partial<RunEntry> = {}): RunEntry {
