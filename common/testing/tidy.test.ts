@@ -3,6 +3,7 @@
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { importCycles } from "./import-cycles.ts";
 import { extensions, importDirection, noTestingInSource } from "./tidy-imports.ts";
 import {
   bannedCalls,
@@ -96,6 +97,23 @@ test("tidy: only wiring joins the codec's adapters with the agent's core", () =>
       lines.flatMap((line, i) => (adapters.test(line) ? [`${path}:${i + 1}: ${line.trim()}`] : [])),
     );
   expect(found).toEqual([]);
+});
+
+test("tidy: no two files import each other", () => {
+  // A simulated world and what acts on it know each other.
+  const simulator = /^brain\/testing\/mayastor\/|^brain\/migration\/sim\//;
+  const found = importCycles(sources).filter((cycle) => !cycle.every((path) => simulator.test(path)));
+  expect(found).toEqual([]);
+});
+
+test("tidy: files that import each other are found, by types and over a third as well", () => {
+  const file = (path: string, ...imports: string[]) => ({ path, lines: imports.map((text) => `import ${text};`) });
+  const a = file("agent/a.ts", 'type { B } from "./x/b.ts"');
+  const b = file("agent/x/b.ts", '{\n  c,\n} from "@couchestor/common/c.ts"');
+  expect(importCycles([a, b, file("common/c.ts", '{ z } from "zod"')])).toEqual([]);
+  expect(importCycles([a, b, file("common/c.ts", '{ a } from "../agent/a.ts"')])).toEqual([
+    ["agent/a.ts", "agent/x/b.ts", "common/c.ts"],
+  ]);
 });
 
 /** Each rule must fire on what it forbids, or the tests above prove nothing. */
