@@ -16,6 +16,7 @@ import type { ChunkStoreOptions, ChunkStoreStats, PoolChunkStore } from "./pool-
 import { PoolHealth } from "./pool-health.ts";
 import type { PoolLimits } from "./pool-limits.ts";
 import type { ChunkState, VerifiedBlocks } from "./ports.ts";
+import { unreadable } from "./record-scanner.ts";
 import type { Recovered } from "./recovery.ts";
 import { SegmentLog } from "./segment-log.ts";
 import { saveSnapshot } from "./snapshot.ts";
@@ -216,8 +217,10 @@ export class LogChunkStore implements PoolChunkStore {
   }
 
   async #snapshot(clean: boolean): Promise<void> {
-    const { medium, map, checksum } = this.#pool;
+    const { medium, map, checksum, damage } = this.#pool;
     if (!medium.snapshots) return;
+    // An index without what lies in blocks that can't be read now would be believed when they can be read again.
+    if (damage.some(({ what }) => what === unreadable)) return;
     const place = medium.snapshots;
     await this.#maintenance.oneSnapshot(() =>
       saveSnapshot({
