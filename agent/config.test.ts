@@ -104,6 +104,9 @@ test("a pool past the kernel needs an engine that can, and the engines are named
     pools: [{ poolName: "fast" }, { poolName: "raw", path: "spdk:0000:5e:00.0/1" }],
   });
   expect(parseAgentConfig(good)).toMatchObject({ ioEngine: "libaio", ioEngineOptions: "" });
+  expect(() => parseAgentConfig([...good, "--io-engine-options", "memory-mb=512"])).toThrow(
+    '--io-engine-options: got "memory-mb=512", which needs --io-engine spdk: libaio has no options',
+  );
   expect(() => parseAgentConfig([...good, "--io-engine", "uring"])).toThrow(
     '--io-engine: got "uring", allowed is libaio, spdk, spdk-mock',
   );

@@ -197,10 +197,16 @@ function tlsOf(
   return undefined;
 }
 
-function engineProblems({ pools, ioEngine }: AgentConfig): string[] {
-  const needs = pools.find(({ path }) => path.startsWith(userSpacePrefix));
-  if (needs === undefined || ioEngine !== "libaio") return [];
-  return [`--pool ${needs.poolName}: ${needs.path} needs --io-engine spdk (docs/spdk.md)`];
+function engineProblems({ pools, ioEngine, ioEngineOptions }: AgentConfig): string[] {
+  if (ioEngine !== "libaio") return [];
+  const problems = pools
+    .filter(({ path }) => path.startsWith(userSpacePrefix))
+    .map(({ poolName, path }) => `--pool ${poolName}: ${path} needs --io-engine spdk (docs/spdk.md)`);
+  if (ioEngineOptions !== "")
+    problems.push(
+      `--io-engine-options: got "${ioEngineOptions}", which needs --io-engine spdk: libaio has no options (docs/spdk.md)`,
+    );
+  return problems;
 }
 
 /** Whether others can reach what this agent says it listens on, and only those who may. */

@@ -42,6 +42,20 @@ describe("reading health in a worker", () => {
       (error) => `${error.failure}: ${error.message}`,
     );
 
+  test("where no thread can be started each question fails, and the next one is asked when it can", async () => {
+    let tries = 0;
+    const worker = new HeldWorker();
+    reader = new WorkerSmartReader(clock, () => {
+      if (tries++ < 2) throw new Error("out of memory");
+      return worker;
+    });
+    for (const path of ["a", "b"])
+      expect(await failureOf(reader.read(target(path)))).toContain("no thread could be started: Error: out of memory");
+    const third = reader.read(target("c"));
+    worker.onReply({ reading });
+    expect(await third).toEqual(reading);
+  });
+
   test("one device after the other, by one worker, which is ended when there is nothing to do", async () => {
     fresh();
     const [first, second] = [reader.read(target("a")), reader.read(target("b"))];

@@ -90,8 +90,19 @@ export class WorkerSmartReader implements SmartReader {
     }
     this.#queue.shift();
     this.#cancelIdle?.();
+    try {
+      this.#worker ??= this.#start();
+    } catch (error) {
+      // Without memory for a thread, say: the next question is another attempt.
+      job.done.reject(
+        new SmartReadError("failed", `${job.target.path}: not asked, as no thread could be started: ${error}`, {
+          cause: error,
+        }),
+      );
+      this.#next();
+      return;
+    }
     this.#busy = true;
-    this.#worker ??= this.#start();
     this.#ask(this.#worker, job);
   }
 
