@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { ecVolumeLabel } from "./ports.ts";
 import { preflight } from "./preflight.ts";
 import type { MigrationAllowances } from "./settings.ts";
 import {
@@ -181,6 +182,32 @@ describe("refusals, and what lifts them", () => {
       cordonedNodes: new Set<string>(),
     };
     expect(word({ view: cluster(pools, { pools: full }), more: { others } })).toBe("NotEnoughSpace");
+  });
+
+  test("NotEnoughCopies is waited for where an ECVolume isn't known to be whole at the moment", () => {
+    const coded = { labels: { tier: "cold", [ecVolumeLabel]: "ec" } };
+    const view = cluster(pools, { pools: { "cold-3": coded, "cold-4": coded } });
+    const wanted = { finalReplicaCount: 1 };
+    expect(word({ wanted, view })).toBe("wait: NotEnoughCopies");
+    const worth = (copies: number) => ({ copiesByPool: new Map(["cold-3", "cold-4"].map((pool) => [pool, copies])) });
+    expect(word({ wanted, view, more: worth(3) })).toBe("GrowFirst");
+    expect(word({ wanted, view, more: worth(1) })).toBe("NotEnoughCopies");
+  });
+
+  test("a replica on an ECVolume of which nothing is known may be worth several, and as many must be left", () => {
+    const coded = { labels: { tier: "cold", [ecVolumeLabel]: "ec" } };
+    const view = cluster(["cold-5", "hot-1", "hot-2", "hot-3"], { pools: { "cold-5": coded } });
+    const only = replica("e", "cold-5");
+    const up = { toTier: "hot" as const, fromTier: "cold" as const, finalReplicaCount: 3 };
+    const ready = (copiesByPool: ReadonlyMap<string, number>) =>
+      preflight(
+        turn(
+          journal(spec([only], ["hot-1", "hot-2", "hot-3"], up)),
+          observation(volume([only]), view, { copiesByPool }),
+        ),
+      );
+    expect(ready(new Map())).toMatchObject({ ready: { requiredCopies: 3 } });
+    expect(ready(new Map([["cold-5", 2]]))).toMatchObject({ ready: { requiredCopies: 2 } });
   });
 
   test("NotEnoughCopies: one replica instead of two is enough only where it is worth two", () => {

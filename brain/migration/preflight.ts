@@ -4,6 +4,7 @@ import { copiesOf } from "./copies.ts";
 import { chooseMover } from "./movers/choose.ts";
 import type { ReplicaMover } from "./movers/mover.ts";
 import { list, possiblePools, type Targets, targetPools } from "./pools.ts";
+import { ecVolumeLabel } from "./ports.ts";
 import { standingOf, wantedPools } from "./standing.ts";
 import { type Turn, volumeOf, weightsOf } from "./turn.ts";
 import type { ClusterView, VolumeView } from "./view.ts";
@@ -29,7 +30,7 @@ export type RefusalReason =
 export type Preflight =
   | { ready: MigrationBaseline }
   | { refused: RefusalReason; message: string }
-  | { wait: string; reason: "VolumeNotReady" | "NoUsablePool" | "Busy" };
+  | { wait: string; reason: "VolumeNotReady" | "NoUsablePool" | "NotEnoughCopies" | "Busy" };
 
 /** The checks, the lasting ones first. Needs the cluster to have been read. */
 export function preflight(turn: Turn): Preflight {
@@ -103,9 +104,15 @@ function plan(turn: Turn, mover: ReplicaMover, view: ClusterView): Preflight {
   const { keepers } = standingOf(spec, baseline, volume);
   const weights = weightsOf(turn);
   const copies = copiesOf(volume, volume.replicas, weights);
-  const requiredCopies = Math.min(copies, Math.max(spec.originalReplicaCount, spec.finalReplicaCount));
+  const most = Math.max(spec.originalReplicaCount, spec.finalReplicaCount);
+  // What one on erasure coding is worth while that isn't known may be several: taken for one, the others might be taken back from it too early.
+  const worthMore = volume.replicas.some(({ pool = "" }) => isInDoubt(turn, view, pool));
+  const requiredCopies = worthMore ? most : Math.min(copies, most);
   const kept = keepers.map(({ uuid }) => weights.get(uuid) ?? 1);
   const short = tooFewCopies(turn, kept, requiredCopies);
+  // An agent that is silent for a moment, or has not been heard by a new leader yet, is no reason to give up.
+  const mayPass = [...wantedPools(spec)].some((pool) => isInDoubt(turn, view, pool));
+  if (short !== undefined && mayPass) return { wait: short, reason: "NotEnoughCopies" };
   if (short !== undefined) return { refused: "NotEnoughCopies", message: short };
   const additions = spec.preservationMode ? spec.replicas.length : spec.finalReplicaCount - keepers.length;
   let order: MigrationBaseline["order"] = "GrowFirst";
@@ -172,6 +179,11 @@ function tooFewCopies(turn: Turn, kept: readonly number[], requiredCopies: numbe
   const copies = staying.reduce((sum, one) => sum + one, arriving * least);
   if (copies >= requiredCopies) return undefined;
   return `${spec.finalReplicaCount} replica(s) would be worth ${copies} copies there, and ${requiredCopies} are needed: a pool on an ECVolume counts one more than its parity shards, and only while each of its stripes is verified healthy`;
+}
+
+/** Whether a pool stands on an ECVolume that isn't known to be whole now. */
+function isInDoubt({ seen }: Turn, view: ClusterView, pool: string): boolean {
+  return view.pools.get(pool)?.labels[ecVolumeLabel] !== undefined && !seen.copiesByPool.has(pool);
 }
 
 /** Where several replicas are added before one leaves, each needs a node of its own. */
