@@ -11,8 +11,11 @@ export interface Ends {
   /** Up to the device's last byte. */
   tail: Uint8Array;
   sizeBytes: number;
-  /** Of a zoned device: what was written last to each of the zones that hold its label. */
-  labelLogs?: readonly Uint8Array[];
+  /**
+   * Of a zoned device: what was written last to each of the zones that hold its label, and how many zones are written. Its head is zeros where it was
+   * not written, and so is its tail.
+   */
+  zoned?: { labelLogs: readonly Uint8Array[]; writtenZones: number; zoneCount: number };
 }
 
 /** What was found, one reason each; empty for a device whose ends are all zeros. */
@@ -32,6 +35,10 @@ export function contentOf(ends: Ends): UseReason[] {
     return { kind: "content", what, detail: `it holds ${text}${label}` };
   });
   if (reasons.length > 0) return reasons.slice(0, 8);
+  if (ends.zoned !== undefined && ends.zoned.writtenZones > 0) {
+    const detail = `${ends.zoned.writtenZones} of its ${ends.zoned.zoneCount} zones are written`;
+    return [{ kind: "content", what: "data", detail }];
+  }
   const where = [!isZero(ends.head) ? "first" : "", !isZero(ends.tail) ? "last" : ""].filter((w) => w !== "");
   if (where.length === 0) return [];
   const detail = `its ${where.join(" and its ")} MiB holds data of no format known here`;

@@ -4,8 +4,8 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { blockDeviceGeometry } from "@couchestor/native-ffi/libc/libc.ts";
-import { readLabelZones } from "./label-zones.ts";
 import type { DeviceNodes, ReadableDevice } from "./ports.ts";
+import { readZones } from "./zone-look.ts";
 
 /** Without waiting for a medium, and without making the device a controlling terminal. */
 const lookFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -96,7 +96,7 @@ function readable(file: FileHandle, path: string, sizeBytes: number): ReadableDe
         done += bytesRead;
       }
     },
-    labelZones: () => readLabelZones(file.fd, path, sizeBytes),
+    zones: () => readZones(file.fd, path, sizeBytes),
     close: () => file.close(),
   };
 }

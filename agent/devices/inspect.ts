@@ -5,12 +5,12 @@
 import type { UseReason } from "@couchestor/common/api/devices.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Checksum } from "@couchestor/native-ffi/codec/ports.ts";
-import { superblockBytes } from "../store/superblock.ts";
 import { contentOf, type Ends, lookBytes } from "./content.ts";
 import { type FoundLabel, labelOf, labelReason } from "./label.ts";
 import type { Device } from "./model.ts";
 import type { DeviceNodes, ReadableDevice, SysTree } from "./ports.ts";
 import { type Usage, usesOf } from "./usage.ts";
+import { type Extent, headExtent, labelExtents, writtenZones } from "./zone-look.ts";
 
 /** Smaller than this a device can't hold a pool: superblocks and four segments of 64 MiB. */
 export const poolDeviceBytesMin = 2 ** 20 + 4096 + 4 * 64 * 2 ** 20;
@@ -60,12 +60,11 @@ export async function inspect(
   };
 }
 
-/** Reads the first and the last MiB, and where a zoned device has its label. Throws `FileSystemError`. */
+/** Reads the first and the last MiB; of a zoned device what is written of the first, and where it has its label. Throws `FileSystemError`. */
 export async function readEnds(nodes: Pick<DeviceNodes, "openToLook">, path: string, isZoned: boolean): Promise<Ends> {
   const device = await nodes.openToLook(path);
   try {
-    const ends = await endsOf(device, path);
-    return isZoned ? { ...ends, labelLogs: await labelLogsOf(device) } : ends;
+    return await (isZoned ? zonedEndsOf(device) : endsOf(device, path));
   } finally {
     await device.close();
   }
@@ -83,16 +82,24 @@ export async function endsOf(device: Pick<ReadableDevice, "sizeBytes" | "read">,
   return { head, tail, sizeBytes };
 }
 
-/** At most the last MiB of what was appended to each zone. */
-async function labelLogsOf(device: Pick<ReadableDevice, "labelZones" | "read">): Promise<Uint8Array[]> {
-  const logs: Uint8Array[] = [];
-  for (const { startBytes, endBytes } of await device.labelZones()) {
-    const end = Math.floor(endBytes / superblockBytes) * superblockBytes;
-    const log = new Uint8Array(Math.min(end, lookBytes));
-    if (log.byteLength > 0) await device.read(log, startBytes + end - log.byteLength);
-    logs.push(log);
-  }
-  return logs;
+/** Behind a write pointer anything may read back, or nothing, so there it is not read. */
+async function zonedEndsOf(device: Pick<ReadableDevice, "sizeBytes" | "read" | "zones">): Promise<Ends> {
+  const zones = await device.zones();
+  const read = async ({ offset, bytes }: Extent): Promise<Uint8Array> => {
+    const into = new Uint8Array(bytes);
+    if (bytes > 0) await device.read(into, offset);
+    return into;
+  };
+  const labelLogs: Uint8Array[] = [];
+  for (const extent of labelExtents(zones)) labelLogs.push(await read(extent));
+  const head = new Uint8Array(lookBytes);
+  head.set(await read(headExtent(zones)));
+  return {
+    head,
+    tail: new Uint8Array(lookBytes),
+    sizeBytes: device.sizeBytes,
+    zoned: { labelLogs, writtenZones: writtenZones(zones), zoneCount: zones.length },
+  };
 }
 
 const order = ({ kind }: UseReason): number => ["active", "ours", "content", "unfit"].indexOf(kind);

@@ -16,14 +16,14 @@ export type FoundLabel = { label: DeviceLabel } | { unreadable: string } | undef
  * The label in the ends of a device: of a block device its first and last 4096 bytes; of a zoned one the newest of the logs in its two zones for it.
  * Copies that don't verify are no label.
  */
-export function labelOf({ head, tail, sizeBytes, labelLogs }: Ends, checksum: Checksum): FoundLabel {
+export function labelOf({ head, tail, sizeBytes, zoned }: Ends, checksum: Checksum): FoundLabel {
   const copies: Uint8Array[] = [];
-  for (const log of labelLogs ?? []) {
+  for (const log of zoned?.labelLogs ?? []) {
     for (let at = 0; at + superblockBytes <= log.byteLength; at += superblockBytes) {
       copies.push(log.subarray(at, at + superblockBytes));
     }
   }
-  if (labelLogs === undefined) {
+  if (zoned === undefined) {
     const last = Math.floor(sizeBytes / superblockBytes) * superblockBytes - superblockBytes;
     const from = tail.byteLength - (sizeBytes - last);
     if (head.byteLength >= superblockBytes) copies.push(head.subarray(0, superblockBytes));

@@ -80,7 +80,7 @@ export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = ans
           await ask("read", () => device.read(own, offset));
           into.set(own);
         },
-        labelZones: () => ask("report zones", () => device.labelZones()),
+        zones: () => ask("report zones", () => device.zones()),
         // A descriptor that is being read from must not become another file's.
         close: async () => {
           if (running.size === 0) return await device.close();

@@ -1,5 +1,6 @@
 /** What finding, looking at and claiming devices needs of the world. Adapters: `sys-tree.ts` and `device-nodes-adapter.ts`. */
 import type { DirectDevice } from "../pools/open-pool.ts";
+import type { Zone } from "../store/zoned-device.ts";
 
 /** One file as it was found. Empty is not missing, and neither is an error. */
 export type SysFile =
@@ -20,20 +21,16 @@ export interface SysTree {
   write(path: string, text: string): Promise<void>;
 }
 
-/** One of the two zones that hold the label of a zoned device (`agent/store/zoned-superblock.ts`). */
-export interface LabelZone {
-  readonly startBytes: number;
-  /** From the zone's beginning: the newest label lies before it. */
-  readonly endBytes: number;
-}
+/** A zone as it is found, and where it begins. */
+export type LookedZone = Zone & { readonly startBytes: number };
 
 /** A device opened to look at what is on it; does not keep others from opening it. */
 export interface ReadableDevice {
   readonly sizeBytes: number;
   /** Reads all of `into` at `offset`. Throws `FileSystemError`; EIO if the device has less. */
   read(into: Uint8Array, offset: number): Promise<void>;
-  /** Of a zoned device: where its label lies, as the device says. Throws `FileSystemError`. */
-  labelZones(): Promise<readonly LabelZone[]>;
+  /** Of a zoned device: all its zones, as it reports them. Throws `FileSystemError`. */
+  zones(): Promise<readonly LookedZone[]>;
   close(): Promise<void>;
 }
 

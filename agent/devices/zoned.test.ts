@@ -6,10 +6,10 @@ import { typescriptChecksum as checksum } from "@couchestor/native-ffi/codec/crc
 import { openZonedMedium } from "../store/medium-zoned.ts";
 import { claim } from "./claim.ts";
 import { planClaim, planRelease } from "./claim-plan.ts";
-import { readLabelZones } from "./label-zones.ts";
 import { release } from "./release.ts";
 import { FakeZones } from "./testing/fake-zones.ts";
 import { clusterA, Machine, order, poolUuid } from "./testing/machine.ts";
+import { readZones } from "./zone-look.ts";
 
 const otherUuid = "22222222-2222-4222-8222-222222222222";
 
@@ -97,9 +97,28 @@ describe("a disk with zones", () => {
     expect((await both.opened()).superblock.poolUuid).toBe(poolUuid);
   });
 
+  test("is in use by its written zones, whatever reads back from the others, and by what is in the conventional ones", async () => {
+    const { machine, zones, claimNow } = machineWithZones({ conventional: 2 });
+    zones.disk.put(11 * zones.zoneBytes, new Uint8Array(4096).fill(0xff));
+    expect((await machine.device("sda")).inUse).toEqual([]);
+    await zones.opened(async () => undefined).write(7, [new Uint8Array(4096)], 0);
+    zones.disk.sync();
+    const detail = "1 of its 12 zones are written";
+    expect((await machine.device("sda")).inUse).toEqual([{ kind: "content", what: "data", detail }]);
+    expect(await refusal(() => claimNow())).toContain(`${detail}. Give --wipe`);
+    zones.disk.put(64, new TextEncoder().encode("hello"));
+    expect((await machine.device("sda")).inUse[0]?.detail).toBe(detail);
+    zones.disk.put(0, new TextEncoder().encode("XFSB"));
+    expect((await machine.device("sda")).inUse[0]?.what).toBe("xfs");
+    // One that has been given up is not read, and hides nothing of the others.
+    for (const zone of [5, 11]) zones.giveUp(zone, "offline");
+    await claimNow({ wipe: true });
+    expect((await machine.device("sda")).label?.poolUuid).toBe(poolUuid);
+  });
+
   test("one whose zones it does not tell is left alone", async () => {
     const { machine, zones } = machineWithZones();
-    zones.disk.labelZones = undefined;
+    zones.disk.zones = undefined;
     expect((await machine.device("sda")).inUse).toMatchObject([{ kind: "unfit", what: "unreadable" }]);
   });
 });
@@ -107,7 +126,7 @@ describe("a disk with zones", () => {
 test("a file, which has no zones, is told from a device that has", async () => {
   const fd = openSync(import.meta.path, "r");
   try {
-    await expect(readLabelZones(fd, "a file", 4096)).rejects.toMatchObject({ code: "ENOTTY" });
+    await expect(readZones(fd, "a file", 4096)).rejects.toMatchObject({ code: "ENOTTY" });
   } finally {
     closeSync(fd);
   }

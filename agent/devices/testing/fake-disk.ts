@@ -4,7 +4,7 @@
  */
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { DirectDevice } from "../../pools/open-pool.ts";
-import type { DeviceNodes, LabelZone } from "../ports.ts";
+import type { DeviceNodes, LookedZone } from "../ports.ts";
 
 const blockBytes = 4096;
 
@@ -23,7 +23,7 @@ export class FakeDisk {
   /** Offsets of blocks that can't be read. */
   readonly unreadable = new Set<number>();
   /** Of a disk with zones. */
-  labelZones: (() => readonly LabelZone[]) | undefined;
+  zones: (() => readonly LookedZone[]) | undefined;
 
   constructor(sizeBytes: number) {
     this.sizeBytes = sizeBytes;
@@ -108,9 +108,9 @@ export class FakeNodes implements DeviceNodes {
       read: async (into: Uint8Array, offset: number) => {
         if (disk.gone || disk.read(into, offset) < into.byteLength) throw new FileSystemError("EIO", "read", path);
       },
-      labelZones: async () => {
-        if (disk.labelZones === undefined) throw new FileSystemError("ENOTTY", "report zones", path);
-        return disk.labelZones();
+      zones: async () => {
+        if (disk.zones === undefined) throw new FileSystemError("ENOTTY", "report zones", path);
+        return disk.zones();
       },
       close: async () => undefined,
     };

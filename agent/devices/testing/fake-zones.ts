@@ -1,7 +1,6 @@
 /** Zones over a disk in memory, as a host-managed disk has them: conventional ones in front if asked for, the others written from front to back. */
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import type { Zone, ZonedDevice } from "../../store/zoned-device.ts";
-import { labelZoneOf } from "../label-zones.ts";
 import { FakeDisk } from "./fake-disk.ts";
 
 export class FakeZones {
@@ -19,12 +18,7 @@ export class FakeZones {
         ? { state: "conventional", capacityBytes: zoneBytes, writtenBytes: zoneBytes }
         : { state: "empty", capacityBytes: zoneBytes, writtenBytes: 0 },
     );
-    this.disk.labelZones = () =>
-      this.zones
-        .map((zone, i) => ({ ...zone, startBytes: i * zoneBytes }))
-        .filter(({ state }) => state !== "conventional")
-        .slice(0, 2)
-        .map(labelZoneOf);
+    this.disk.zones = () => this.zones.map((zone, i) => ({ ...zone, startBytes: i * zoneBytes }));
   }
 
   /** Gives the zone up as a device does: read-only without a write pointer, or offline. */
@@ -55,7 +49,8 @@ export class FakeZones {
       },
       reset: async (zone) => {
         const found = this.#zone(zone, "reset", ["offline", "read-only", "conventional"]);
-        disk.write([new Uint8Array(found.writtenBytes)], zone * zoneBytes);
+        // What reads back from an empty zone may be anything.
+        disk.write([new Uint8Array(zoneBytes).fill(0xff)], zone * zoneBytes);
         Object.assign(found, { state: "empty", writtenBytes: 0 });
       },
       finish: async (zone) => {
