@@ -42,6 +42,8 @@ export class WholeVolumes {
 
   #look(volume: EcVolume): boolean {
     const { catalogue, standings } = this.#services;
+    // One that is being deleted has all of its stripes yet, and in a moment none.
+    if (volume.status?.phase !== "Ready") return false;
     const { volumeUuid } = volume.spec;
     const judge = runJudge((pool) => standings.standing(pool));
     let next = 0;
