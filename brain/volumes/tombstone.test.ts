@@ -72,3 +72,19 @@ test("one of which only the first write was made, without its status, waits for 
   await stones.put(spec, [pool, t.fleet.prng.uuid()]);
   expect(stones.of(volumeUuid)?.status?.pendingPools).toEqual([pool]);
 });
+
+test("those that somebody deletes by hand are waited for no more, and keep none of the others from being forgotten", async () => {
+  t = await TestBrain.start();
+  const stones = new Tombstones(t.store, unexpected, 1);
+  const [pool, uuids] = [t.fleet.prng.uuid(), [1, 2, 3].map(() => t.fleet.prng.uuid())];
+  for (const [day, volumeUuid] of uuids.entries()) {
+    const spec = { volumeUuid, name: "v", epoch: 1, deletedAt: `2026-01-0${day + 1}T00:00:00.000Z` };
+    await stones.put(spec, day === 1 ? [pool] : []);
+  }
+  const [first = "", second = "", third = ""] = uuids;
+  await t.store.delete(tombstoneKind, first);
+  await t.store.delete(tombstoneKind, second);
+  await stones.swept(pool, stones.pending());
+  expect([stones.count, uuids.map((uuid) => stones.of(uuid) !== undefined)]).toEqual([0, [false, false, true]]);
+  expect((await t.store.list(tombstoneKind)).items.map(({ metadata }) => metadata.name)).toEqual([third]);
+});

@@ -70,6 +70,8 @@ export class Tombstones {
   async swept(poolUuid: string, stones: readonly Tombstone[]): Promise<void> {
     for (const { spec } of stones) {
       const current = await this.#store.get(tombstoneKind, spec.volumeUuid);
+      // Deleted by hand: nothing is left to wait for.
+      if (!current) this.#byVolume.delete(spec.volumeUuid);
       if (!current?.status) continue;
       const pendingPools = current.status.pendingPools.filter((p) => p !== poolUuid);
       if (pendingPools.length < current.status.pendingPools.length) {
@@ -90,7 +92,9 @@ export class Tombstones {
     const resting = [...this.#byVolume.values()].filter((stone) => !isPending(stone));
     resting.sort((a, b) => (a.spec.deletedAt < b.spec.deletedAt ? -1 : 1));
     for (const { spec } of resting.slice(0, Math.max(0, resting.length - this.#restingMax))) {
-      await this.#store.delete(tombstoneKind, spec.volumeUuid);
+      await this.#store.delete(tombstoneKind, spec.volumeUuid).catch((error) => {
+        if (!isAppError(error, "NotFound")) throw error;
+      });
       this.#byVolume.delete(spec.volumeUuid);
     }
   }
