@@ -205,7 +205,7 @@ describe("power cuts", () => {
       await claimNow(machine, { wipe: true }, "sda", after.label?.poolUuid ?? poolUuid);
       expect((await machine.device("sda")).label?.poolUuid).toBe(poolUuid);
     }
-  }, 30_000);
+  }, 180_000);
 
   test("at any write of a release the label is whole or gone, and releasing again ends it", async () => {
     const prepare = async () => {
@@ -224,7 +224,7 @@ describe("power cuts", () => {
       if ((await machine.device("sda")).label !== undefined) await releaseNow(machine);
       expect((await machine.device("sda")).label).toBeUndefined();
     }
-  }, 30_000);
+  }, 180_000);
 
   function ext4(disk: FakeDisk): void {
     disk.put(0x438, Uint8Array.of(0x53, 0xef));

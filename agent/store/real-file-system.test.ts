@@ -61,7 +61,7 @@ test("SIGKILL in the midst of writing loses nothing that was acknowledged, time 
     expect(store.info().state).toBe("Online");
     await store.close();
   }
-}, 60_000);
+}, 180_000);
 
 test("a pool that another process has open is refused", async () => {
   const open = () => openChunkStore(poolOptions(nodeFileSystem(), seededPrng(1), `${dir}/pool`));
