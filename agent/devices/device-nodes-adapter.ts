@@ -5,7 +5,7 @@ import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
 import { openDirectFile } from "@couchestor/native-ffi/libaio/direct-file.ts";
 import { blockDeviceGeometry } from "@couchestor/native-ffi/libc/libc.ts";
 import type { DeviceNodes, ReadableDevice } from "./ports.ts";
-import { readZones } from "./zone-look.ts";
+import { readZones } from "./zones-adapter.ts";
 
 /** Without waiting for a medium, and without making the device a controlling terminal. */
 const lookFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;

@@ -12,11 +12,12 @@ const answerMsMaxDefault = 10_000;
 const busyPauseMs = 20;
 const busyLooks = 3;
 
-/** The same nodes; what takes longer than `answerMsMax` to look at fails with ETIMEDOUT. Opening exclusively is an order, and has all the time it takes. */
-export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = answerMsMaxDefault): DeviceNodes {
+/** Calls with a limit: what `path` has not answered is not asked anew, and what it gives when it does goes to `dispose`. */
+type Within = <T>(path: string, operation: string, run: () => Promise<T>, dispose?: (late: T) => unknown) => Promise<T>;
+
+function limited(clock: Clock, answerMsMax: number): Within {
   const late = new Set<string>();
-  /** Calls that `path` has not answered; what they give when they do goes to `dispose`. */
-  const within = async <T>(path: string, operation: string, run: () => Promise<T>, dispose: (late: T) => unknown) => {
+  return async (path, operation, run, dispose = () => undefined) => {
     if (late.has(path))
       throw new FileSystemError("ETIMEDOUT", `${operation} (an earlier call is not answered yet)`, path);
     const stop = new AbortController();
@@ -41,52 +42,49 @@ export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = ans
       .finally(() => late.delete(path));
     throw new FileSystemError("ETIMEDOUT", operation, path);
   };
+}
+
+/** The same nodes; what takes longer than `answerMsMax` to look at fails with ETIMEDOUT. Opening exclusively is an order, and has all the time it takes. */
+export function patientNodes(nodes: DeviceNodes, clock: Clock, answerMsMax = answerMsMaxDefault): DeviceNodes {
+  const within = limited(clock, answerMsMax);
   return {
     numberAt: (path) => nodes.numberAt(path),
     async isBusy(path) {
       for (let looks = 1; ; looks++) {
-        const isBusy = await within(
-          path,
-          "open exclusively",
-          () => nodes.isBusy(path),
-          () => undefined,
-        );
+        const isBusy = await within(path, "open exclusively", () => nodes.isBusy(path));
         if (!isBusy || looks === busyLooks) return isBusy;
         await clock.sleep(busyPauseMs);
       }
     },
     openExclusive: (path) => nodes.openExclusive(path),
-    async openToLook(path): Promise<ReadableDevice> {
-      const device = await within(
-        path,
-        "open",
-        () => nodes.openToLook(path),
-        (open) => open.close(),
-      );
-      const running = new Set<Promise<unknown>>();
-      const ask = <T>(operation: string, run: () => Promise<T>): Promise<T> => {
-        const tracked = (): Promise<T> => {
-          const answer = run().finally(() => running.delete(answer));
-          running.add(answer);
-          return answer;
-        };
-        return within(path, operation, tracked, () => undefined);
-      };
-      return {
-        sizeBytes: device.sizeBytes,
-        async read(into, offset) {
-          // A late read still has the memory: it gets its own, which nobody looks at any more.
-          const own = new Uint8Array(into.byteLength);
-          await ask("read", () => device.read(own, offset));
-          into.set(own);
-        },
-        zones: () => ask("report zones", () => device.zones()),
-        // A descriptor that is being read from must not become another file's.
-        close: async () => {
-          if (running.size === 0) return await device.close();
-          void Promise.allSettled(running).then(() => device.close().catch(() => undefined));
-        },
-      };
+    openToLook: async (path) => {
+      const open = () => nodes.openToLook(path);
+      return patientDevice(await within(path, "open", open, (device) => device.close()), path, within);
+    },
+  };
+}
+
+function patientDevice(device: ReadableDevice, path: string, within: Within): ReadableDevice {
+  const running = new Set<Promise<unknown>>();
+  const ask = <T>(operation: string, run: () => Promise<T>): Promise<T> =>
+    within(path, operation, () => {
+      const answer = run().finally(() => running.delete(answer));
+      running.add(answer);
+      return answer;
+    });
+  return {
+    sizeBytes: device.sizeBytes,
+    async read(into, offset) {
+      // A late read still has the memory: it gets its own, which nobody looks at any more.
+      const own = new Uint8Array(into.byteLength);
+      await ask("read", () => device.read(own, offset));
+      into.set(own);
+    },
+    zones: () => ask("report zones", () => device.zones()),
+    // A descriptor that is being read from must not become another file's.
+    close: async () => {
+      if (running.size === 0) return await device.close();
+      void Promise.allSettled(running).then(() => device.close().catch(() => undefined));
     },
   };
 }

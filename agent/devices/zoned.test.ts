@@ -9,7 +9,7 @@ import { planClaim, planRelease } from "./claim-plan.ts";
 import { release } from "./release.ts";
 import { FakeZones } from "./testing/fake-zones.ts";
 import { clusterA, Machine, order, poolUuid } from "./testing/machine.ts";
-import { readZones } from "./zone-look.ts";
+import { readZones } from "./zones-adapter.ts";
 
 const otherUuid = "22222222-2222-4222-8222-222222222222";
 

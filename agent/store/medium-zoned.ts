@@ -115,6 +115,8 @@ class ZonedMedium implements Medium {
     const { device, checksum } = this.#options;
     // A write that was cut short may leave the write pointer within a record.
     const endBytes = Math.floor(Math.min(writtenBytes, this.segmentBytes) / recordAlignBytes) * recordAlignBytes;
+    // No header was written whole, and what reads back behind the write pointer may be a former tenant's.
+    if (endBytes < segmentHeaderBytes && state !== "read-only") return void this.#free.push({ zone, dirty: true });
     let left = unreadableBlocksMax;
     const read = async (offset: number, length: number): Promise<Uint8Array> => {
       const bytes = new Uint8Array(length);

@@ -108,16 +108,18 @@ async function usedZone(device: ZonedDevice, zones: readonly Zone[]): Promise<st
   for (const [zone, { state, writtenBytes }] of zones.entries()) {
     if (state !== "active" && state !== "full") continue;
     const home = zone < data && writtenBytes <= superblockBytes;
-    if (home && (await isTornSuperblock(device, zone))) continue;
+    if (home && (await isTornSuperblock(device, zone, writtenBytes))) continue;
     return `zone ${zone} is not empty`;
   }
   return undefined;
 }
 
 /** Sectors are written whole or not at all; of a superblock only the first two are not zeros. */
-async function isTornSuperblock(device: ZonedDevice, zone: number): Promise<boolean> {
+async function isTornSuperblock(device: ZonedDevice, zone: number, writtenBytes: number): Promise<boolean> {
   const bytes = new Uint8Array(superblockBytes);
   await device.read(zone, bytes, 0);
+  // Behind the write pointer anything may read back.
+  bytes.fill(0, writtenBytes);
   const zeros = (from: number, to: number) => bytes.subarray(from, to).every((byte) => byte === 0);
   return (hasSuperblockMagic(bytes) || zeros(0, 512)) && zeros(1024, superblockBytes);
 }

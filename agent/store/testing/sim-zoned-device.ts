@@ -109,9 +109,9 @@ class SimZonedDevice implements ZonedDevice {
 
   async read(zone: number, into: Uint8Array, offset: number): Promise<void> {
     if (offset % 4096 !== 0 || into.byteLength % 4096 !== 0) throw this.#error("EINVAL", "read", zone);
-    // Behind the write pointer there are zeros.
+    // Behind the write pointer there may be anything: zeros, ones, what was there before.
     const got = await this.#file("read", zone).read(into, offset);
-    into.fill(0, got);
+    into.fill(0xff, got);
   }
 
   async write(zone: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {

@@ -18,7 +18,7 @@ import { MayastorClient } from "../../mayastor/client.ts";
 import { noMetrics } from "../../migration/ports.ts";
 import { type MigrationSettings, migrationSettings } from "../../migration/settings.ts";
 import { Lab } from "../../migration/testing/lab.ts";
-import type { Controller, Source } from "../../runtime/controller.ts";
+import type { Controller } from "../../runtime/controller.ts";
 import type { Leadership } from "../../runtime/leadership.ts";
 import type { ResourceStore } from "../../store/ports.ts";
 import { ecVolumeSample } from "../../testing/crd-samples.ts";
@@ -35,31 +35,13 @@ import { Tiering } from "../../tiering/reconcile.ts";
 import { noteReplicaCount } from "../../tiering/volume-notes.ts";
 import { type KeptMigration, keepMigration } from "../kept-migration.ts";
 import { migrationWork } from "../migration-work.ts";
+import { Told } from "./told.ts";
+
+const stepSeconds = 5;
 
 export interface PolicyLabOptions {
   control?: Partial<MayastorSettings>;
   settings?: Partial<MigrationSettings>;
-}
-
-/** An informer of what the store has, told at once. */
-class Told<Kept> implements Source<Kept> {
-  readonly whenSynced = Promise.resolve();
-  readonly values: () => Iterable<Kept>;
-  readonly #handlers: Parameters<Source<Kept>["addHandler"]>[0][] = [];
-
-  constructor(values: () => Iterable<Kept>) {
-    this.values = values;
-  }
-
-  addHandler(handler: Parameters<Source<Kept>["addHandler"]>[0]): void {
-    this.#handlers.push(handler);
-  }
-
-  tell(kept: Kept, before: Kept | undefined): void {
-    for (const handler of this.#handlers)
-      if (before === undefined) handler.added?.(kept);
-      else handler.updated?.(kept, before);
-  }
 }
 
 export class PolicyLab {
@@ -195,17 +177,17 @@ export class PolicyLab {
 
   /** Lets time go by. */
   async pass(seconds: number): Promise<void> {
-    for (let left = seconds; left > 0; left--) {
-      await this.lab.world.clock.pass(1_000);
+    for (let left = seconds; left > 0; left -= stepSeconds) {
+      await this.lab.world.clock.pass(1_000 * Math.min(left, stepSeconds));
       this.lab.world.plane.catchUp();
     }
   }
 
-  /** Lets time go by until it holds; a day at most. */
+  /** Lets time go by until it holds; two days at most. */
   async until(what: string, holds: () => boolean): Promise<void> {
-    for (let seconds = 0; !holds(); seconds += 5) {
-      if (seconds > 86_400) throw new Error(`never: ${what}; ${JSON.stringify(this.all.map(({ status }) => status))}`);
-      await this.pass(5);
+    for (let seconds = 0; !holds(); seconds += stepSeconds) {
+      if (seconds > 172_800) throw new Error(`never: ${what}; ${JSON.stringify(this.all.map(({ status }) => status))}`);
+      await this.pass(stepSeconds);
     }
   }
 

@@ -15,12 +15,10 @@ import {
   volumeAnswer,
 } from "./answers.ts";
 import { mayastorDescription } from "./description.ts";
+import { internalLabel } from "./truth.ts";
 
 /** How it answers anything at all. */
 export type SimMode = "well" | "html" | "core-down" | "silent";
-
-/** Carried by every pool that the operator made. */
-export const internalLabel = "openebs.io/created-by";
 
 export class MayastorSim implements AsyncDisposable {
   readonly nodes = new Map<string, SimNode>();

@@ -7,11 +7,18 @@
  * erasure-coded volume counts as losses + 1 while that volume is healthy, else as one.
  */
 import type { Prng } from "@couchestor/common/runtime/prng.ts";
-import { internalLabel } from "./at-rest.ts";
 import { type MayastorSettings, mayastorSettings } from "./settings.ts";
 import { StateCache } from "./state-cache.ts";
 import { Timeline } from "./timeline.ts";
-import type { Actor, Transition, TruthNode, TruthPool, TruthReplica, TruthVolume } from "./truth.ts";
+import {
+  type Actor,
+  internalLabel,
+  type Transition,
+  type TruthNode,
+  type TruthPool,
+  type TruthReplica,
+  type TruthVolume,
+} from "./truth.ts";
 
 export interface ClusterOptions {
   prng: Prng;

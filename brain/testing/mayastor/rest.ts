@@ -1,12 +1,11 @@
 /** The routes of Mayastor's REST API v0, answered by the simulated control plane. An answer comes later, in the simulator's time. */
 import type { MayastorRequest } from "../../mayastor/transport.ts";
-import { internalLabel } from "./at-rest.ts";
 import type { MayastorCluster } from "./cluster.ts";
 import { mayastorDescription } from "./description.ts";
 import { type Answer, ok, problem } from "./rest-answer.ts";
 import { type Slowness, setReplicaCount } from "./set-replica.ts";
 import { atLeast } from "./settings.ts";
-import type { Actor, PoolCordon, TruthNode, TruthPool } from "./truth.ts";
+import { type Actor, internalLabel, type PoolCordon, type TruthNode, type TruthPool } from "./truth.ts";
 import { nodeView, poolView, rebuildHistoryView, replicaViews, volumeView } from "./views.ts";
 
 export interface Call {

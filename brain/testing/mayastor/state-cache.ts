@@ -1,6 +1,23 @@
 /** What the core last heard from each node. REST tells this, and not what is; some limits are checked against it, too. */
-import type { MayastorCluster } from "./cluster.ts";
-import type { TruthNexus, TruthNode, TruthPool } from "./truth.ts";
+import type { Prng } from "@couchestor/common/runtime/prng.ts";
+import type { MayastorSettings } from "./settings.ts";
+import type { Timeline } from "./timeline.ts";
+import type { TruthNexus, TruthNode, TruthPool, TruthVolume } from "./truth.ts";
+
+/** What there is to hear of. */
+interface Heard {
+  readonly prng: Prng;
+  readonly timeline: Timeline;
+  readonly settings: MayastorSettings;
+  readonly nowMs: number;
+  readonly coreUp: boolean;
+  readonly nodes: ReadonlyMap<string, TruthNode>;
+  readonly pools: ReadonlyMap<string, TruthPool>;
+  readonly volumes: ReadonlyMap<string, TruthVolume>;
+  pool(id: string): TruthPool;
+  freeBytes(pool: TruthPool): number;
+  committedBytes(pool: TruthPool): number;
+}
 
 export interface CachedNexus {
   uuid: string;
@@ -21,10 +38,10 @@ export interface CachedNode {
 }
 
 export class StateCache {
-  readonly #cluster: MayastorCluster;
+  readonly #cluster: Heard;
   readonly #nodes = new Map<string, CachedNode>();
 
-  constructor(cluster: MayastorCluster) {
+  constructor(cluster: Heard) {
     this.#cluster = cluster;
   }
 

@@ -1,5 +1,8 @@
 /** What really is: which disks hold which bytes, and what the control plane has written down. REST shows an older picture of it. */
 
+/** Carried by every pool that the operator made. */
+export const internalLabel = "openebs.io/created-by";
+
 /** Who is behind a change: the program under test, Mayastor by itself, a fault that was injected, or a person. */
 export type Actor = "us" | "mayastor" | "fault" | "admin";
 
