@@ -132,6 +132,15 @@ describe("claiming", () => {
     expect(disk.writes).toBe(0);
   });
 
+  test("an agent that has a disk open for a moment, to look at it, is waited for", async () => {
+    const { machine } = machineWithDisk();
+    const device = await machine.device("sda");
+    machine.openers = ["couchestor (pid 8)"];
+    machine.pause = async () => void machine.openers.splice(0);
+    await claim(machine.parts(), device, planClaim(device, order(), poolUuid), { wipe: false });
+    expect((await machine.device("sda")).label).toMatchObject({ poolUuid });
+  });
+
   test("a twin in the same slot, with the same name, number and size, is not erased for it", async () => {
     const { machine, disk } = machineWithDisk();
     const device = await machine.device("sda");
