@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
-import { residentBytes } from "@couchestor/common/observe/registry.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { PrometheusApi, prometheusPolicy } from "./prometheus-api.ts";
 import { PrometheusHeat } from "./prometheus-heat.ts";
@@ -89,32 +88,24 @@ describe("a Prometheus that is not well", () => {
     );
   });
 
-  test("a million series are not taken into memory", async () => {
+  test("series without end are not taken into memory", async () => {
     const series = new TextEncoder().encode(
       `${JSON.stringify({ metric: { pv_name: "pvc-00000000-0000-0000-0000-000000000000" }, value: [1, "1"] })},`.repeat(
         1000,
       ),
     );
+    // Without an end, so that who would take it whole would never be done.
     const endless = () => {
-      let sent = 0;
       const body = new ReadableStream<Uint8Array>({
-        pull(controller) {
-          if (sent === 0)
-            controller.enqueue(Buffer.from('{"status":"success","data":{"resultType":"vector","result":['));
-          controller.enqueue(series);
-          sent += 1000;
-          if (sent >= 1_000_000) controller.close();
-        },
+        start: (controller) =>
+          controller.enqueue(Buffer.from('{"status":"success","data":{"resultType":"vector","result":[')),
+        pull: (controller) => controller.enqueue(series),
       });
       return new Response(body, { headers: { "content-type": "application/json" } });
     };
-    const before = residentBytes() ?? 0;
-    const { code, message } = await failure(endless, {
-      answerBytesMax: 16 * 1024 * 1024,
-    });
+    const { code, message } = await failure(endless, { answerBytesMax: 16 * 1024 * 1024 });
     expect(code).toBe("TooLarge");
     expect(message).toContain("narrow the series down");
-    expect((residentBytes() ?? 0) - before).toBeLessThan(128 * 1024 * 1024);
     const many = Array.from({ length: 11 }, () => ({ metric: {}, value: [1, "1"] }));
     expect((await failure(() => success("vector", many), { seriesMax: 10 })).message).toContain(
       "11 series, at most 10",
