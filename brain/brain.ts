@@ -67,7 +67,9 @@ export class Brain {
       orders,
       acts: new ActRegistry(context, { inventory, orders, committedBefore }),
     };
-    this.tombstones = new Tombstones(context.store);
+    this.tombstones = new Tombstones(context.store, (tombstone, error) =>
+      context.log.error({ tombstone }, error.message),
+    );
     this.deleter = new VolumeDeleter(this.services, this.tombstones);
     this.repair = new RepairController(this.services, options.repair);
     this.evacuation = new EvacuationController(this.services, {

@@ -17,6 +17,8 @@ export interface CallOptions {
   attemptsMax?: number;
   /** Called right before the request leaves: a leader's check that it still is one. */
   before?: (() => void) | undefined;
+  /** Does not wait in line behind other calls. */
+  urgent?: boolean;
 }
 
 export interface Place {

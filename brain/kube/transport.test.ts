@@ -57,6 +57,22 @@ describe("requests", () => {
   const get = { method: "GET" as const, path: "/api" };
   const post = { method: "POST" as const, path: "/api", body: { a: 1 } };
 
+  test("an urgent call does not wait behind others that hang: a leader's lease does not depend on how busy it is", async () => {
+    const hanging = Promise.withResolvers<Response>();
+    const answer: Answer = (request) => (request.method === "GET" ? hanging.promise : Response.json({ ok: true }));
+    const { transport: made } = transport(answer, { inFlightMax: 1 });
+    const first = made.request(get);
+    await until("it hangs", () => requests.length === 1);
+    const stop = new AbortController();
+    const waiting = made.request({ ...post, signal: stop.signal });
+    expect(await made.request<object>({ ...post, urgent: true })).toEqual({ ok: true });
+    expect(requests.map(({ method }) => method)).toEqual(["GET", "POST"]);
+    stop.abort();
+    await expectCode(waiting, "Cancelled");
+    hanging.resolve(Response.json({}));
+    await first;
+  });
+
   test("refusals become typed errors with the API server's words, fields and pauses", async () => {
     const details = { causes: [{ field: "spec.k", message: "must be at least 2", reason: "FieldValueInvalid" }] };
     const cases: [Response, string, boolean, Record<string, unknown>][] = [

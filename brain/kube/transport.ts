@@ -28,6 +28,8 @@ export interface KubeRequest {
   attemptsMax?: number;
   /** Called right before each attempt leaves: throws if it must not any more. */
   before?: (() => void) | undefined;
+  /** Does not wait in line behind other calls, nor count among them: for the lease, which everything else hangs on. */
+  urgent?: boolean;
 }
 
 export interface TransportLimits {
@@ -87,6 +89,7 @@ export class KubeTransport {
   async request<T>(request: KubeRequest): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
+        if (request.urgent) return await this.#attempt<T>(request);
         return await this.#slots.run(() => this.#attempt<T>(request), request.signal);
       } catch (error) {
         if (request.signal?.aborted && !isAppError(error)) throw cancelled(request, error);

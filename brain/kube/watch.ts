@@ -1,7 +1,8 @@
 /**
  * Following changes. One connection is asked for bookmarks and to end by itself after some minutes; it is given up when it is silent for
  * longer than bookmarks should take (a half-open connection looks just like that), and in each case the next one goes on behind the last
- * change that was seen. Only a revision that is no longer kept (410) can't be gone on from: then the caller lists again.
+ * change that was seen. Only a revision that is no longer kept (410), or that the API server has not reached itself, can't be gone on from: then the
+ * caller lists again.
  */
 import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { Clock } from "@couchestor/common/runtime/clock.ts";
@@ -56,7 +57,7 @@ export interface WatchDeps {
 
 /**
  * Changes behind a revision, each once, in order, with bookmarks, over as many connections as it takes. Ends quietly when the signal
- * aborts. Throws an expired error (410) when the revision is no longer kept, and refusals that waiting can't change.
+ * aborts. Throws an expired error (410) when the revision is no longer kept or can't be followed, and refusals that waiting can't change.
  */
 export async function* followChanges<T extends KubeObject>(
   deps: WatchDeps,
@@ -66,11 +67,17 @@ export async function* followChanges<T extends KubeObject>(
   const limits = { ...watchLimits, ...options.limits };
   let { resourceVersion } = options;
   let failures = 0;
+  let silences = 0;
   while (!options.signal.aborted) {
     const startMs = deps.clock.monotonicMs();
     let changes = 0;
+    let opened = false;
+    const onConnection = (up: boolean): void => {
+      opened = true;
+      options.onConnection?.(up);
+    };
     try {
-      for await (const change of oneConnection<T>(deps, type, { ...options, resourceVersion }, limits)) {
+      for await (const change of oneConnection<T>(deps, type, { ...options, onConnection, resourceVersion }, limits)) {
         changes += 1;
         resourceVersion = change.resourceVersion;
         yield change;
@@ -82,6 +89,8 @@ export async function* followChanges<T extends KubeObject>(
       if (options.signal.aborted) return;
       options.onConnection?.(false, error);
       if (isExpired(error) || !mayGoOn(error)) throw error;
+      silences = opened && changes === 0 && isAppError(error, "Timeout") ? silences + 1 : 0;
+      if (silences === silencesMax) throw unheardOf(type, resourceVersion, error);
       failures = changes > 0 ? 1 : failures + 1;
     }
     if (options.signal.aborted) return;
@@ -132,6 +141,20 @@ async function* oneConnection<T extends KubeObject>(
 }
 
 const livedMs = 5_000;
+/** So many connections in a row that were taken and said nothing, not even the bookmarks that they were asked for. */
+const silencesMax = 2;
+
+/**
+ * An API server whose storage was put back to an older state waits, without a word, until it gets to the revision that it is asked to go on from.
+ * By then other changes have the numbers in between, and deletions would be missed.
+ */
+function unheardOf(type: ObjectType, resourceVersion: string, cause: unknown): AppError {
+  return new AppError(
+    "Conflict",
+    `${type.plural}: the API server says nothing of what comes behind revision ${resourceVersion}; list again`,
+    { data: { status: 410, resourceVersion }, cause },
+  );
+}
 
 const changeTypes = { ADDED: "added", MODIFIED: "modified", DELETED: "deleted", BOOKMARK: "bookmark" } as const;
 

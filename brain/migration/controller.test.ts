@@ -162,6 +162,31 @@ test("what was never begun is called off although the control plane can't be rea
   }
 });
 
+test("a Migration that can't be read holds up nobody else", async () => {
+  const lab = cluster();
+  const volume = lab.volume(["hot-1"]);
+  const { store } = lab.world;
+  const told: unknown[] = [];
+  const unreadable: MigrationDeps["store"] = {
+    get: (kind, name) => store.get(kind, name),
+    update: (kind, object) => store.update(kind, object),
+    updateStatus: (kind, object) => store.updateStatus(kind, object),
+    pages: (kind, options) => {
+      if (options?.unreadable === undefined) throw new AppError("Internal", "Migration other: spec: what is that?");
+      options.unreadable("other", new AppError("Internal", "Migration other: spec: what is that?"));
+      return store.pages(kind, options);
+    },
+  };
+  const log = { ...silentLog, error: (fields: object) => void told.push(fields) };
+  const brain = brainIn(lab, { store: unreadable, log });
+  await lab.world.migrate("move", lab.spec(volume, "hot", "cold"));
+  brain.source.tell("move");
+  await pass(lab, 400);
+  await brain.controller.stop();
+  expect(lab.status().outcome?.result).toBe("Succeeded");
+  expect(told).toEqual([{ migration: "other", error: "Migration other: spec: what is that?" }]);
+});
+
 test("a person's change of the object in between costs a turn and nothing else", async () => {
   const lab = cluster();
   const volume = lab.volume(["hot-1"]);

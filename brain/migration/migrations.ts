@@ -8,7 +8,7 @@ import {
   type MigrationStatus,
   migrationKind,
 } from "@couchestor/common/crd/migration.ts";
-import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { type AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { MayastorFeatures } from "../mayastor/client.ts";
 import type { ReconcileResult } from "../runtime/controller.ts";
@@ -214,14 +214,17 @@ export class Migrations {
     return this.#recovered;
   }
 
+  /** One that can't be read holds up nobody else: what is set for it shows at the control plane, and nobody goes on with it. */
   async #readJournals(): Promise<void> {
-    const { items } = await this.#deps.store.list<MigrationSpec, MigrationStatus>(migrationKind);
-    for (const object of items) {
-      const known = knownOf(object);
-      if (known.status.phase === "Finished") continue;
-      this.#registry.put(known);
-      this.#locks.take(known.name, locksOf(known.status));
-    }
+    const unreadable = (migration: string, error: AppError) =>
+      this.#deps.log.error({ migration, error: error.message }, "a Migration can't be read, and is left as it is");
+    for await (const { items } of this.#deps.store.pages<MigrationSpec, MigrationStatus>(migrationKind, { unreadable }))
+      for (const object of items) {
+        const known = knownOf(object);
+        if (known.status.phase === "Finished") continue;
+        this.#registry.put(known);
+        this.#locks.take(known.name, locksOf(known.status));
+      }
   }
 
   /** A holder whose end this brain has missed holds nothing: its object is asked, now and then. */

@@ -20,7 +20,7 @@ export interface EcStanding {
 }
 
 export interface MigrationDeps {
-  store: Pick<ResourceStore, "get" | "list" | "update" | "updateStatus">;
+  store: Pick<ResourceStore, "get" | "pages" | "update" | "updateStatus">;
   mayastor: MayastorClient;
   clock: Clock;
   prng: Prng;

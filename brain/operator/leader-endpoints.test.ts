@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { silentLogger } from "@couchestor/common/observe/logger.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
+import type { CallOptions } from "../kube/client.ts";
 import type { KubeObject, ObjectType } from "../kube/objects.ts";
 import { LeaderEndpoints, type LeaderPlace, sliceName, withLeader } from "./leader-endpoints.ts";
 
@@ -19,13 +20,17 @@ class OneSlice {
   object: KubeObject | undefined = empty;
   writes = 0;
   fail: Error | undefined;
+  line: Promise<void> | undefined;
 
   get = async <T extends KubeObject>(_: ObjectType, { name }: { name: string }): Promise<T | undefined> => {
     if (this.fail !== undefined) throw this.fail;
     return name === this.object?.metadata.name ? (structuredClone(this.object) as T) : undefined;
   };
 
-  replace = async <T extends KubeObject>(_: ObjectType, next: T): Promise<T> => {
+  replace = async <T extends KubeObject>(_: ObjectType, next: T, { before }: CallOptions = {}): Promise<T> => {
+    // The call waits for its turn, and for credentials.
+    await this.line;
+    before?.();
     if (this.fail !== undefined) throw this.fail;
     if (next.metadata.resourceVersion !== this.object?.metadata.resourceVersion) throw new AppError("Conflict", "409");
     this.writes += 1;
@@ -107,4 +112,17 @@ test("one whose term ended between its look and its write writes nothing over it
   await clock.advance(120_000);
   expect([client.writes, client.addresses]).toEqual([1, ["10.0.0.8"]]);
   await Promise.all([old.part.stop(), next.part.stop()]);
+});
+
+test("a term that ends while the write waits in line leads nobody to a brain that leads no more", async () => {
+  const [client, clock] = [new OneSlice(), new FakeClock()];
+  const turn = Promise.withResolvers<void>();
+  client.line = turn.promise;
+  const { part, term } = leader(client, clock);
+  part.start();
+  await clock.advance(1_000);
+  term.abort(new Error("lost"));
+  turn.resolve();
+  await part.stop();
+  expect([client.writes, client.addresses]).toEqual([0, []]);
 });

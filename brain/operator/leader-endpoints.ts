@@ -127,8 +127,7 @@ export class LeaderEndpoints implements Part {
     }
     const next = withLeader(found, this.#place, this.#port());
     if (next === undefined) return;
-    leadership.assertLeader();
-    await client.replace(endpointSliceType, next, limits);
+    await client.replace(endpointSliceType, next, { ...limits, before: () => leadership.assertLeader() });
     logger.info({ slice: name, address }, "agents are led to this brain");
   }
 }

@@ -15,7 +15,8 @@ export interface Scraped {
   isLeader(): boolean;
   caches(): CacheState[];
   queues(): { controller: string; stats: QueueStats }[];
-  activeMigrations(): number;
+  /** Undefined before they have been read. */
+  activeMigrations(): number | undefined;
   /** ECStripes by state; undefined while this brain doesn't count them. */
   stripes(): Partial<Record<string, number>> | undefined;
   report(): TieringReport | undefined;
@@ -102,9 +103,7 @@ export class OperatorMetrics {
 function addGauges(registry: Registry, scraped: Scraped): void {
   const gauge = sampledGauges([registry]);
   gauge("couchestor_leader", "1 while this brain leads.", [], () => [{ value: scraped.isLeader() ? 1 : 0 }]);
-  gauge("storage_operator_active_migrations", "Migrations under way.", [], () => [
-    { value: scraped.activeMigrations() },
-  ]);
+  gauge("storage_operator_active_migrations", "Migrations under way.", [], () => sampleOf(scraped.activeMigrations()));
   gauge("storage_operator_ec_stripes_total", "ECStripes by state; absent where they are not counted.", ["state"], () =>
     Object.entries(scraped.stripes() ?? {}).map(([state, value]) => ({ labels: { state }, value: value ?? 0 })),
   );

@@ -185,8 +185,11 @@ function metricsFor({ caches }: OperatorParts, state: OperatorState): OperatorMe
     caches: () => cacheStates(caches),
     queues: () =>
       (state.term?.controllers ?? []).map(({ name, queueStats }) => ({ controller: name, stats: queueStats })),
-    activeMigrations: () => [...caches.migrations.values()].filter(({ result }) => result === undefined).length,
-    stripes: () => state.term && Object.fromEntries(state.term.tally.totals()),
+    activeMigrations: () =>
+      caches.migrations.synced
+        ? [...caches.migrations.values()].filter(({ result }) => result === undefined).length
+        : undefined,
+    stripes: () => (caches.stripes.synced ? state.term && Object.fromEntries(state.term.tally.totals()) : undefined),
     report: () => state.term?.tiering.latest,
     droppedEvents: () => state.term?.events.dropped ?? 0,
   });

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Code } from "@couchestor/common/code/code.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { Placer } from "./placer.ts";
@@ -6,6 +6,9 @@ import { planRebalance, type RebalancePlan } from "./rebalance.ts";
 import type { RebalanceGroup } from "./rebalance-state.ts";
 import type { TopologyPool } from "./topology.ts";
 import { gib, samplePool } from "./topology-samples.ts";
+
+// Seconds on an idle machine, and several times that on a busy one.
+setDefaultTimeout(60_000);
 
 const code: Code = { family: "rs", k: 4, m: 2 };
 const rule = { failureDomain: "node", poolSelector: {} };

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { type Code, lossesTolerated, shardCount } from "@couchestor/common/code/code.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import fc from "fast-check";
@@ -8,6 +8,9 @@ import type { RebalanceGroup } from "./rebalance-state.ts";
 import { domainName } from "./rule-view.ts";
 import type { TopologyPool } from "./topology.ts";
 import { samplePool } from "./topology-samples.ts";
+
+// Seconds on an idle machine, and several times that on a busy one.
+setDefaultTimeout(60_000);
 
 const codes: Code[] = [
   { family: "rs", k: 2, m: 1 },

@@ -16,13 +16,25 @@ interface RawObject extends KubeObject {
   status?: { state?: unknown };
 }
 
-/** Names that very many objects repeat, each kept once. */
+const namesMax = 100_000;
+
+/** Names that very many objects repeat, each kept once; of more than so many all are forgotten, since most are of volumes that are gone. */
 export class NamePool {
   readonly #names = new Map<string, string>();
+  readonly #max: number;
+
+  constructor(max = namesMax) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#names.size;
+  }
 
   one(name: string): string {
     const known = this.#names.get(name);
     if (known !== undefined) return known;
+    if (this.#names.size >= this.#max) this.#names.clear();
     this.#names.set(name, name);
     return name;
   }

@@ -17,20 +17,21 @@ interface LeaseObject extends KubeObject {
 /** The lease of that name; it is created when it is first taken. */
 export function kubeLeaseStore(client: KubeClient, place: { namespace: string; name: string }): LeaseStore {
   const type = kubeTypes.lease;
+  const call = (timeoutMs: number) => ({ timeoutMs, attemptsMax: 1, urgent: true });
   return {
     async read(timeoutMs) {
-      const object = await client.get<LeaseObject>(type, place, { timeoutMs, attemptsMax: 1 });
+      const object = await client.get<LeaseObject>(type, place, call(timeoutMs));
       return object && leaseOf(object);
     },
     async create(lease, timeoutMs) {
-      return leaseOf(await client.create(type, objectOf(place, lease), { timeoutMs, attemptsMax: 1 }));
+      return leaseOf(await client.create(type, objectOf(place, lease), call(timeoutMs)));
     },
     async replace(lease, timeoutMs) {
       const object = objectOf(place, lease);
       const [uid = "", resourceVersion = ""] = lease.version.split("/");
       // Without its uid a PUT of a lease that was deleted makes a new one, whatever its resourceVersion.
       Object.assign(object.metadata, { uid, resourceVersion });
-      return leaseOf(await client.replace(type, object, { timeoutMs, attemptsMax: 1 }));
+      return leaseOf(await client.replace(type, object, call(timeoutMs)));
     },
   };
 }

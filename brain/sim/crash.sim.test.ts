@@ -1,10 +1,13 @@
 /** The brain dies at every write to its store, before and after it was made, in import, rebuild and deletion; the next one goes on from what is there. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { ResourceStore } from "../store/ports.ts";
 import { completeImport } from "../volumes/complete.ts";
 import { stripeViews } from "../volumes/views.ts";
 import { type CrashPoint, crashingStore } from "./crash-store.ts";
 import { TestBrain } from "./test-brain.ts";
+
+// Seconds on an idle machine, and several times that on a busy one.
+setDefaultTimeout(60_000);
 
 const slowMachineMs = 120_000;
 

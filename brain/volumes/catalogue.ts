@@ -78,6 +78,7 @@ export class Catalogue {
     if (!volume) this.#volumes.removeName(name);
     if (!volume)
       throw new AppError("NotFound", `volume ${name}: there is none of this name`, { data: { volume: name } });
+    if (volume.status === undefined) throw withoutStatus(name);
     return this.#note(volume);
   }
 
@@ -111,9 +112,22 @@ export class Catalogue {
     throw contended(name);
   }
 
+  /** Removes the volume's object, and none that somebody made under its name since. */
   async removeVolume(volume: EcVolume): Promise<void> {
-    await this.#store.delete(ecVolumeKind, volume.metadata.name).catch(ignoreNotFound);
-    this.#volumes.remove(volume);
+    const { name } = volume.metadata;
+    for (let attempt = 0; attempt < swapAttemptsMax; attempt++) {
+      const current = await this.#store.get(ecVolumeKind, name);
+      const isThere = current?.spec.volumeUuid === volume.spec.volumeUuid;
+      try {
+        if (isThere) await this.#store.delete(ecVolumeKind, name, current.metadata.resourceVersion);
+      } catch (error) {
+        if (isAppError(error, "Conflict")) continue;
+        ignoreNotFound(error);
+      }
+      this.#volumes.remove(volume);
+      return;
+    }
+    throw contended(name);
   }
 
   /** The run's current object from the store; undefined if there is none. */
@@ -211,6 +225,16 @@ export class Catalogue {
 
 function ignoreNotFound(error: unknown): void {
   if (!isAppError(error, "NotFound")) throw error;
+}
+
+/** Of two writes that a creation takes in Kubernetes only the first was made; or somebody made the object, or put it back from a backup without its status. */
+function withoutStatus(name: string): AppError {
+  return new AppError(
+    "FailedPrecondition",
+    `volume ${name}: its ECVolume has no status, so its creation has not ended, or it was made by hand. If that stays so and there is no ECStripe of it ` +
+      `(kubectl get ecstripes --field-selector spec.volumeRef=${name}), delete it: kubectl delete ecvolume ${name}`,
+    { data: { volume: name } },
+  );
 }
 
 function contended(name: string): AppError {

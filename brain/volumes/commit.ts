@@ -67,19 +67,20 @@ export const fenceAnnotation = "storage.billyronks.io/fence";
 /**
  * Raises the run's fence to `epoch`, so that no act of an older owner can commit any more; returns the run as fenced. `always`: writes the object even if
  * the fence stands there already. An update of this owner that is still on its way to the store was made on an older version of the object: it has landed
- * before the returned version, or it never will.
+ * before the returned version, or it never will. `ofVolume`: a run of another volume is left alone, and undefined returned.
  */
 export async function fenceRun(
   catalogue: Catalogue,
   runName: string,
   epoch: number,
   always = false,
+  ofVolume?: string,
 ): Promise<EcStripe | undefined> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     const current = await catalogue.freshRun(runName);
+    if (ofVolume !== undefined && current?.spec.volumeUuid !== ofVolume) return undefined;
     if (!current || current.spec.fencedEpoch > epoch || (current.spec.fencedEpoch === epoch && !always)) return current;
-    const count = Number(current.metadata.annotations?.[fenceAnnotation] ?? 0) + 1;
-    const annotations = { ...current.metadata.annotations, [fenceAnnotation]: String(count) };
+    const annotations = { ...current.metadata.annotations, [fenceAnnotation]: nextFence(current) };
     const metadata = { ...current.metadata, annotations };
     try {
       return await catalogue.updateRun({ ...current, metadata, spec: { ...current.spec, fencedEpoch: epoch } });
@@ -88,6 +89,12 @@ export async function fenceRun(
     }
   }
   throw unknownOutcome(runName, undefined);
+}
+
+/** Another value than the one that is there, whatever somebody wrote there. */
+function nextFence({ metadata }: EcStripe): string {
+  const count = Number(metadata.annotations?.[fenceAnnotation] ?? 0) + 1;
+  return String(Number.isSafeInteger(count) ? count : 1);
 }
 
 /** A version made by hand says nothing of what was committed before it: to refuse the commit would be to delete its chunks. */

@@ -109,3 +109,14 @@ test("a volume that a late read put back into memory after its deletion does not
   await t.pass(2000);
   expect(catalogue.volumes()).toEqual([]);
 });
+
+test("an ECVolume without a status, as half a creation in Kubernetes leaves it, is told of by name and spoils no other volume", async () => {
+  t = await TestBrain.start();
+  await t.create("v1", 1);
+  const { metadata: _, status: __, ...half } = must(await t.store.get(ecVolumeKind, "v1"), "v1");
+  const spec = { ...half.spec, volumeUuid: t.fleet.prng.uuid() };
+  await t.store.create(ecVolumeKind, { ...half, metadata: { name: "v2" }, spec });
+  await expect(t.brain.deleter.request("v2")).rejects.toThrow("kubectl delete ecvolume v2");
+  await expect(t.create("v2", 1)).rejects.toThrow("a volume of this name exists");
+  expect(t.brain.services.catalogue.volumes().map(({ metadata }) => metadata.name)).toEqual(["v1"]);
+});

@@ -89,17 +89,18 @@ export class VolumeDeleter {
     ]);
     // Its creation may still be making runs: one that stays would keep the name from the next volume.
     for (; runs.length > 0; runs = await names()) {
-      for (const name of runs) await this.#removeRun(name, epoch);
+      for (const name of runs) await this.#removeRun(name, volumeUuid, epoch);
     }
     await catalogue.removeVolume(volume);
     ownership.forget(volumeUuid);
     context.log.info({ volume: volume.metadata.name, volumeUuid }, "volume deleted");
   }
 
-  async #removeRun(name: string, epoch: number): Promise<void> {
+  /** The list of names may be old by now: one that somebody removed by hand may have been made again, for another volume of that name. */
+  async #removeRun(name: string, volumeUuid: string, epoch: number): Promise<void> {
     const { catalogue, orders, inventory, context } = this.#services;
     for (;;) {
-      const run = await fenceRun(catalogue, name, epoch);
+      const run = await fenceRun(catalogue, name, epoch, false, volumeUuid);
       if (!run) return;
       const columns = committedColumns(run.spec, { reason: "volume-deleted", orderedBy: { epoch, actNo: 0 } });
       for (const column of columns) {

@@ -59,6 +59,8 @@ export class EditedRuns {
         return statusWith(run, why, isoNow(context.clock));
       });
     } catch (error) {
+      // To the end of the line, or a few that nobody can write would keep all others from being told.
+      if (catalogue.runs.unsaid.delete(name)) catalogue.runs.unsaid.add(name);
       context.log.warn({ run: name, error: String(error) }, "not told in the ECStripe's status; will try again");
     }
   }

@@ -5,10 +5,12 @@
 import { apiVersion } from "@couchestor/common/crd/object.ts";
 import { type Tombstone, type TombstoneSpec, tombstoneKind } from "@couchestor/common/crd/volume-tombstone.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
-import type { ResourceStore } from "../store/ports.ts";
+import type { ResourceStore, Unreadable } from "../store/ports.ts";
 
 /** Tombstones that no pool waits for. */
 export const restingMax = 4096;
+
+const listAttemptsMax = 5;
 
 const isPending = (stone: Tombstone): boolean => (stone.status?.pendingPools.length ?? 0) > 0;
 
@@ -18,13 +20,25 @@ export class Tombstones {
 
   readonly #restingMax: number;
 
-  constructor(store: ResourceStore, max = restingMax) {
+  readonly #unreadable: Unreadable;
+
+  /** `unreadable` is told of one that was spoilt by hand: without it its chunks are proven garbage by nothing, and stay. */
+  constructor(store: ResourceStore, unreadable: Unreadable, max = restingMax) {
     this.#store = store;
+    this.#unreadable = unreadable;
     this.#restingMax = max;
   }
 
   async load(): Promise<void> {
-    for (const stone of (await this.#store.list(tombstoneKind)).items) this.#byVolume.set(stone.spec.volumeUuid, stone);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        for await (const { items } of this.#store.pages(tombstoneKind, { unreadable: this.#unreadable }))
+          for (const stone of items) this.#byVolume.set(stone.spec.volumeUuid, stone);
+        return;
+      } catch (error) {
+        if (!isAppError(error, "Conflict") || attempt === listAttemptsMax) throw error;
+      }
+    }
   }
 
   of(volumeUuid: string): Tombstone | undefined {
@@ -38,19 +52,17 @@ export class Tombstones {
 
   /** Durable on return. The same again leaves what is there. */
   async put(spec: TombstoneSpec, pendingPools: readonly string[]): Promise<void> {
-    const stone = {
-      apiVersion,
-      kind: tombstoneKind.kind,
-      metadata: { name: spec.volumeUuid },
-      spec,
-      status: { pendingPools: [...pendingPools], sweptPools: 0 },
-    };
+    const status = { pendingPools: [...pendingPools], sweptPools: 0 };
+    const stone = { apiVersion, kind: tombstoneKind.kind, metadata: { name: spec.volumeUuid }, spec, status };
     try {
       this.#byVolume.set(spec.volumeUuid, await this.#store.create(tombstoneKind, stone));
     } catch (error) {
       if (!isAppError(error, "AlreadyExists")) throw error;
       const there = await this.#store.get(tombstoneKind, spec.volumeUuid);
-      if (there) this.#byVolume.set(spec.volumeUuid, there);
+      if (!there) throw error;
+      // A store that writes the status by itself may have come no further: without it nothing would wait for any pool.
+      const whole = there.status ? there : await this.#store.updateStatus(tombstoneKind, { ...there, status });
+      this.#byVolume.set(spec.volumeUuid, whole);
     }
   }
 

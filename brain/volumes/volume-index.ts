@@ -38,7 +38,9 @@ export class VolumeIndex {
     const { name } = volume.metadata;
     const known = this.#byUuid.get(volumeUuid);
     const revision = revisionOf(volume);
-    if (known?.metadata.name === name && !evenIfOlder && revision < revisionOf(known)) return;
+    // Of the same name: this volume, or another that was made since and that a late event of the one before must not displace.
+    const named = this.byName(name);
+    if (named !== undefined && !evenIfOlder && revision < revisionOf(named)) return;
     if (known !== undefined) this.#judge(known, volume);
     const before = this.#uuids.get(name);
     if (before !== undefined && before !== volumeUuid) this.#byUuid.delete(before);

@@ -63,3 +63,11 @@ test("after a start nothing is whole before its pools have been heard, whatever 
   expect(whole.isWhole("v1")).toBe(false);
   await t.until(() => whole.isWhole("v1") === true, "its pools to be heard", 10_000);
 });
+
+test("one that is being deleted is not whole, although all of its stripes are there yet", async () => {
+  expect(await isWhole()).toBe(true);
+  t.fleet.fault = (call) => (call === "deleteChunks" ? "unreachable" : undefined);
+  const { catalogue } = t.brain.services;
+  await catalogue.swapVolumeStatus("v1", ({ status }) => status && { ...status, phase: "Deleting" });
+  expect(new WholeVolumes(t.brain.services).isWhole("v1")).toBe(false);
+});

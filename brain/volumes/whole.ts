@@ -9,18 +9,19 @@ import { runJudge } from "./run-judge.ts";
 import type { Services } from "./services.ts";
 import { runCounts } from "./volume-rules.ts";
 
-/** With very many runs a look takes a while, and there may be many who ask. */
-const keptMs = 1_000;
+/** There may be many who ask, and with very many runs a look takes a while: a tenth of the time at most. */
+const keptMsMin = 1_000;
+const keptMsMax = 10_000;
 
 export class WholeVolumes {
   readonly #services: Pick<Services, "catalogue" | "standings" | "context">;
-  readonly #kept = new Map<string, { volumeUuid: string; whole: boolean; atMs: number }>();
+  readonly #kept = new Map<string, { volumeUuid: string; whole: boolean; untilMs: number }>();
 
   constructor(services: Pick<Services, "catalogue" | "standings" | "context">) {
     this.#services = services;
   }
 
-  /** Whether the volume of that name is whole, as of a second ago at most; undefined if none of that name is known. */
+  /** Whether the volume of that name is whole, as of a second ago, of very many runs of ten seconds at most; undefined if none of that name is known. */
   isWhole(name: string): boolean | undefined {
     const { catalogue, context } = this.#services;
     const volume = catalogue.volumeByName(name);
@@ -31,14 +32,18 @@ export class WholeVolumes {
     const { volumeUuid } = volume.spec;
     const nowMs = context.clock.monotonicMs();
     const kept = this.#kept.get(name);
-    if (kept?.volumeUuid === volumeUuid && nowMs - kept.atMs < keptMs) return kept.whole;
+    if (kept?.volumeUuid === volumeUuid && nowMs < kept.untilMs) return kept.whole;
     const whole = this.#look(volume);
-    this.#kept.set(name, { volumeUuid, whole, atMs: nowMs });
+    const tookMs = context.clock.monotonicMs() - nowMs;
+    const untilMs = nowMs + Math.min(keptMsMax, Math.max(keptMsMin, 10 * tookMs));
+    this.#kept.set(name, { volumeUuid, whole, untilMs });
     return whole;
   }
 
   #look(volume: EcVolume): boolean {
     const { catalogue, standings } = this.#services;
+    // One that is being deleted has all of its stripes yet, and in a moment none.
+    if (volume.status?.phase !== "Ready") return false;
     const { volumeUuid } = volume.spec;
     const judge = runJudge((pool) => standings.standing(pool));
     let next = 0;

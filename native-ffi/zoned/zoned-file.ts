@@ -5,27 +5,15 @@
  */
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { FileSystemError } from "@couchestor/common/runtime/file-system.ts";
-import { errnoError, errnoName } from "../core/errno.ts";
-import { alignedBytes } from "../core/memory.ts";
+import { errnoError } from "../core/errno.ts";
 import { StructArray } from "../core/struct.ts";
 import { alignmentBytes, type DirectFile, type DirectFileOptions, openDirectFile } from "../libaio/direct-file.ts";
 import { IoctlThread } from "./ioctl-thread.ts";
-import {
-  finishZone,
-  reportZones,
-  resetZone,
-  sectorBytes,
-  zoneLayout,
-  zoneRangeLayout,
-  zoneReportLayout,
-} from "./structs.ts";
-import { parseZoneReport, type ReportedZone } from "./zone-report.ts";
+import { reportAllZones } from "./report-zones.ts";
+import { finishZone, resetZone, sectorBytes, zoneRangeLayout } from "./structs.ts";
+import type { ReportedZone } from "./zone-report.ts";
 import { directWriter, type ZoneWriter, type ZoneWriterParts, zoneAppender } from "./zone-writers.ts";
 import { zonedLimits } from "./zoned-limits.ts";
-
-const zonesPerReport = 4096;
-/** The most zones of a device: the report of more would take memory without end. */
-const zonesMax = 1_000_000;
 
 export interface ZonedFileOptions extends DirectFileOptions {
   /** How to write; undefined: zone append where the device has it. */
@@ -72,32 +60,15 @@ async function chooseWriter(parts: ZoneWriterParts, writeBy: ZonedFileOptions["w
 }
 
 async function reportAll(thread: IoctlThread, file: DirectFile, path: string): Promise<ReportedZone[]> {
-  const zones: ReportedZone[] = [];
-  const memory = alignedBytes(zoneReportLayout.sizeBytes + zonesPerReport * zoneLayout.sizeBytes, 8);
-  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
-  for (let fromBytes = 0; fromBytes < file.sizeBytes; ) {
-    memory.fill(0);
-    view.setBigUint64(zoneReportLayout.fields.sector.offset, BigInt(fromBytes / sectorBytes), true);
-    view.setUint32(zoneReportLayout.fields.nr_zones.offset, zonesPerReport, true);
-    const { result, errno } = await thread.run(file.fd, reportZones, [memory]);
-    if (result !== 0) {
-      await file.checkPresent();
-      const code = errnoName(errno);
-      if (code === "ENOTTY" || code === "EOPNOTSUPP" || code === "EINVAL") throw notZoned(path);
-      throw errnoError(errno, "report zones", path);
-    }
-    const some = parseZoneReport(memory, path);
-    const last = some.at(-1);
-    if (!last) {
-      if (fromBytes === 0) throw notZoned(path);
-      break;
-    }
-    zones.push(...some);
-    if (zones.length > zonesMax)
-      throw new AppError("FailedPrecondition", `${path}: it has more than ${zonesMax} zones`);
-    fromBytes = last.startBytes + last.lengthBytes;
+  try {
+    const zones = await reportAllZones(thread, { fd: file.fd, path, sizeBytes: file.sizeBytes });
+    if (zones.length > 0) return zones;
+  } catch (error) {
+    if (!(error instanceof FileSystemError)) throw error;
+    await file.checkPresent();
+    if (!["ENOTTY", "EOPNOTSUPP", "EINVAL"].includes(error.code)) throw error;
   }
-  return zones;
+  throw notZoned(path);
 }
 
 function notZoned(path: string): AppError {

@@ -1,7 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { drive } from "./drive.ts";
 import { runHistory } from "./history.ts";
 import { flavours } from "./scenario.ts";
+
+// Hours of virtual time take seconds of a busy machine's.
+setDefaultTimeout(60_000);
 
 /** As many as fit into a test run; `make sim` runs thousands. COUCHESTOR_SEED moves them. */
 const from = Number(process.env["COUCHESTOR_SEED"] ?? 1);

@@ -14,9 +14,9 @@ import {
   statusOutcome,
   updateOutcome,
 } from "../../store/object-rules.ts";
-import type { ResourceStore } from "../../store/ports.ts";
+import type { PageOptions, ResourceStore } from "../../store/ports.ts";
 
-type Used = Pick<ResourceStore, "get" | "list" | "create" | "update" | "updateStatus" | "delete">;
+type Used = Pick<ResourceStore, "get" | "list" | "pages" | "create" | "update" | "updateStatus" | "delete">;
 
 export class MemoryStore implements Used {
   readonly #rows = new Map<string, Row>();
@@ -65,6 +65,11 @@ export class MemoryStore implements Used {
       return row === undefined ? [] : [this.#read(kind, row)];
     });
     return Promise.resolve({ items, revision: String(this.#revision) });
+  }
+
+  /** All in one. */
+  async *pages<S, T>(kind: ResourceKind<S, T>, { namePrefix = "" }: PageOptions = {}) {
+    yield await this.list(kind, namePrefix);
   }
 
   async create<S, T>(kind: ResourceKind<S, T>, object: Resource<S, T>): Promise<Resource<S, T>> {

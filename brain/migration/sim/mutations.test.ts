@@ -1,7 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { driveWrongly } from "./drive.ts";
 import { runHistory } from "./history.ts";
 import { mutations } from "./mutations.ts";
+
+// Hours of virtual time take seconds of a busy machine's.
+setDefaultTimeout(60_000);
 
 const seedsMax = 25;
 

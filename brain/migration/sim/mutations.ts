@@ -130,8 +130,9 @@ function rewriting(deps: MigrationDeps, rewrite: (outcome: WriteOutcome) => Writ
 /** A replica that was not among those decided to move is taken for one on a wanted pool. */
 function seeingWanted(deps: MigrationDeps): MigrationDeps {
   return onVolume(deps, async (volume) => {
-    const { items } = await deps.store.list(migrationKind);
-    const found = items.find(({ spec }) => spec.volumeUuid === volume.spec.uuid);
+    const all = [];
+    for await (const { items } of deps.store.pages(migrationKind)) all.push(...items);
+    const found = all.find(({ spec }) => spec.volumeUuid === volume.spec.uuid);
     if (found === undefined) return volume;
     const before = new Set(found.spec.replicas.map(({ replicaUuid }) => replicaUuid));
     const wanted = found.spec.replicas.flatMap(({ toPools }) => toPools);

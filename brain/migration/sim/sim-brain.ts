@@ -138,7 +138,13 @@ export class SimBrain {
     const { store } = this.#options;
     return {
       get: (kind, name) => this.#read(() => this.#storeAccess(() => store.get(kind, name), false)),
-      list: (kind, prefix) => this.#read(() => this.#storeAccess(() => store.list(kind, prefix), false)),
+      pages: (kind, options) => {
+        const whole = () => this.#storeAccess(() => store.list(kind, options?.namePrefix), false);
+        const read = () => this.#read(whole);
+        return (async function* () {
+          yield await read();
+        })();
+      },
       update: (kind, object) => this.#effect(() => this.#storeAccess(() => store.update(kind, object), true)),
       updateStatus: (kind, object) =>
         this.#effect(() => this.#storeAccess(() => store.updateStatus(kind, object), true)),

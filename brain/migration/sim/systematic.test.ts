@@ -1,7 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
 import { drive } from "./drive.ts";
 import { type Case, callFaults, caseName, faultsAndKills, kills, moves, runCase } from "./systematic.ts";
+
+// Hours of virtual time take seconds of a busy machine's.
+setDefaultTimeout(60_000);
 
 /** Of the cases for each move; `make sim SYSTEMATIC=1` goes through all of them. */
 const callFaultShare = 6;
