@@ -90,7 +90,7 @@ export class Brain {
     await this.services.cluster.load();
     await Promise.all([this.services.inventory.load(), this.services.catalogue.load(), this.tombstones.load()]);
     this.services.catalogue.follow();
-    await this.unfinished.finishAll();
+    this.unfinished.start();
     this.#started = true;
     this.#schedule();
   }
@@ -157,8 +157,8 @@ export class Brain {
       this.repair.settle(),
       this.evacuation.settle(),
       this.sweeper.stop(),
-      this.deleter.settle(),
-      this.unfinished.settle(),
+      this.deleter.stop(),
+      this.unfinished.stop(),
       this.edits.settle(),
       this.services.catalogue.stop(),
       orders.settle(),

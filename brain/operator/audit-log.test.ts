@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "@couchestor/common/observe/logger.ts";
@@ -53,4 +53,25 @@ test("what can't be written is counted and told, and nothing waits for it", asyn
   none.news(news(1));
   await none.flush();
   expect(none.dropped).toBe(0);
+});
+
+test("after a write that failed halfway the next line is one of its own", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "couchestor-audit-"));
+  try {
+    const file = join(dir, "audit.jsonl");
+    await mkdir(file);
+    const log = new AuditLog({ clock: new FakeClock(), logger: silentLogger() }, { file, identity: "b" });
+    log.news(news(1));
+    await log.flush();
+    await rm(file, { recursive: true });
+    await writeFile(file, '{"time":"20');
+    log.news(news(2));
+    log.news(news(3));
+    await log.flush();
+    const [half, ...lines] = (await Bun.file(file).text()).trim().split("\n");
+    expect([half, log.dropped]).toEqual(['{"time":"20', 1]);
+    expect(lines.map((line) => (JSON.parse(line) as { migration: string }).migration)).toEqual(["m2", "m3"]);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
 });

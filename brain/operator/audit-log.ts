@@ -35,6 +35,8 @@ export class AuditLog {
   #waiting: string[] = [];
   #writing: Promise<void> | undefined;
   #bytes: number | undefined;
+  /** The file may end in half a line. */
+  #broken = false;
   #dropped = 0;
 
   constructor(deps: AuditDeps, options: AuditOptions) {
@@ -103,6 +105,9 @@ export class AuditLog {
         await this.#write(file, lines.join(""));
       } catch (error) {
         this.#dropped += lines.length;
+        // Some of it may stand there, in half a line; and the folder may have gone.
+        this.#bytes = undefined;
+        this.#broken = true;
         this.#deps.logger.error({ err: error, file, lines: lines.length }, "the audit log can't be written");
       }
     }
@@ -114,9 +119,11 @@ export class AuditLog {
       ({ size }) => size,
       () => 0,
     );
-    const bytes = Buffer.byteLength(text);
+    const whole = this.#broken && this.#bytes > 0 ? `\n${text}` : text;
+    const bytes = Buffer.byteLength(whole);
     if (this.#bytes > 0 && this.#bytes + bytes > this.#options.bytesMax) await this.#rotate(file);
-    await appendFile(file, text, { mode: 0o600 });
+    await appendFile(file, whole, { mode: 0o600 });
+    this.#broken = false;
     this.#bytes += bytes;
   }
 

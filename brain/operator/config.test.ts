@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { mayastorMetrics } from "../tiering/heat-queries.ts";
-import { parseOperatorConfig } from "./config.ts";
+import { parseOperatorConfig, warningsOf } from "./config.ts";
 
 test("without flags it is what the manifests and the documentation say", () => {
   const config = parseOperatorConfig(["--store=kubernetes"], {});
@@ -152,4 +152,10 @@ test("all problems are told at once, each with the flag, its twin, what came and
     ])
       expect(error.message).toContain(words);
   }
+});
+
+test("a settle time below what Mayastor's cache takes is told of, and the usual one is not", () => {
+  const warnings = (...argv: string[]) => warningsOf(parseOperatorConfig(["--store=kubernetes", ...argv], {}));
+  expect(warnings("--settle-time=35s")).toEqual([expect.stringContaining("is 35s, safe is at least 36s")]);
+  expect([warnings(), warnings("--settle-time=2m")]).toEqual([[], []]);
 });

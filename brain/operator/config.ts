@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { parseListenAddress } from "@couchestor/common/http/listener.ts";
 import type { ListenAddress } from "@couchestor/common/http/listener-options.ts";
 import type { PeerFiles } from "@couchestor/common/tls/peer-credentials.ts";
+import { formatDuration } from "@couchestor/common/units/duration.ts";
 import { type BrainConfig, brainConfigOf, invalidFlags } from "../config.ts";
 import { type MigrationSettings, migrationSettings } from "../migration/settings.ts";
 import type { HeatMetrics } from "../tiering/heat-queries.ts";
@@ -107,6 +108,15 @@ export function parseOperatorConfig(argv: readonly string[], env: Env = process.
   };
   if (problems.length > 0) throw invalidFlags(problems);
   return config;
+}
+
+/** What a person should know of settings that are taken all the same. */
+export function warningsOf({ migration }: Pick<OperatorConfig, "migration">): string[] {
+  if (migration.settleMs >= migrationSettings.settleMs) return [];
+  const safe = formatDuration(migrationSettings.settleMs);
+  return [
+    `${named("settle-time")} is ${formatDuration(migration.settleMs)}, safe is at least ${safe}: Mayastor answers from a cache that may be 30s old, and steps of migrations may be taken on what is no longer so`,
+  ];
 }
 
 const pollMsMax = 5_000;

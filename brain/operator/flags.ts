@@ -123,7 +123,7 @@ export const operatorUsage = `couchestor brain --store kubernetes [flags]
                             change (PROMETHEUS_TOKEN_FILE, PROMETHEUS_CA, PROMETHEUS_CERT, PROMETHEUS_KEY; MAYASTOR_…)
   --max-concurrent-migrations 2      of all policies together (MAX_CONCURRENT_MIGRATIONS)
   --migration-timeout-minutes 30     (MIGRATION_TIMEOUT_MINUTES)   --sync-poll-interval-seconds 10 (SYNC_POLL_INTERVAL_SECONDS)
-  --settle-time 36s         what was asked of Mayastor counts as settled when reads were equal for longer; more than its cache and deadlines (SETTLE_TIME)
+  --settle-time 36s         what was asked of Mayastor counts as settled when reads were equal for longer; more than its cache and deadlines; less than 36s is for tests (SETTLE_TIME)
   --max-rebuilds 10         replicas filled at once (MAX_REBUILDS)
   --migration-bytes-per-second 200MiB   of all policies: a migration begins when those before it would be through at this rate
                             (MIGRATION_BYTES_PER_SECOND; no limit without it; a rebuild itself can't be slowed down)

@@ -21,6 +21,8 @@ export interface MigrationRoutesDeps {
 }
 
 const abortAttemptsMax = 10;
+const listAttemptsMax = 5;
+const unreadableMax = 16;
 
 export function migrationRoutes(deps: MigrationRoutesDeps): Route[] {
   return [
@@ -54,20 +56,40 @@ async function listMigrations(
   { store }: MigrationRoutesDeps,
   { policy, volume, active, limit }: MigrationsQuery,
 ): Promise<MigrationsAnswer> {
-  const rows: MigrationRow[] = [];
-  for await (const { items } of store.pages(migrationKind)) {
-    for (const object of items as Migration[]) {
-      const { spec } = object;
-      if (policy !== undefined && spec.policyRef !== policy) continue;
-      if (volume !== undefined && spec.volumeName !== volume && spec.volumeUuid !== volume) continue;
-      if (active === "true" && object.status?.phase === "Finished") continue;
-      rows.push(rowOf(object));
-    }
-  }
+  const { rows, unreadable } = await rowsOf(store, ({ spec, status }) => {
+    if (policy !== undefined && spec.policyRef !== policy) return false;
+    if (volume !== undefined && spec.volumeName !== volume && spec.volumeUuid !== volume) return false;
+    return active !== "true" || status?.phase !== "Finished";
+  });
   const rank = ({ phase }: MigrationRow): number => (phase === "Finished" ? 2 : phase === "Pending" ? 1 : 0);
   const when = ({ endedAt, createdAt }: MigrationRow): string => endedAt ?? createdAt ?? "";
   rows.sort((a, b) => rank(a) - rank(b) || (when(a) < when(b) ? 1 : when(a) > when(b) ? -1 : a.name < b.name ? -1 : 1));
-  return { migrations: rows.slice(0, limit), total: rows.length };
+  return {
+    migrations: rows.slice(0, limit),
+    total: rows.length,
+    ...(unreadable.length === 0 ? {} : { unreadable }),
+  };
+}
+
+/** One that can't be read keeps nobody from seeing the others. */
+async function rowsOf(
+  store: MigrationRoutesDeps["store"],
+  isWanted: (migration: Migration) => boolean,
+): Promise<{ rows: MigrationRow[]; unreadable: string[] }> {
+  for (let attempt = 1; ; attempt++) {
+    const rows: MigrationRow[] = [];
+    const unreadable: string[] = [];
+    const tell = (_: string, { message }: AppError) => {
+      if (unreadable.length < unreadableMax) unreadable.push(message);
+    };
+    try {
+      for await (const { items } of store.pages(migrationKind, { unreadable: tell }))
+        for (const object of items as Migration[]) if (isWanted(object)) rows.push(rowOf(object));
+      return { rows, unreadable };
+    } catch (error) {
+      if (!isAppError(error, "Conflict") || attempt === listAttemptsMax) throw error;
+    }
+  }
 }
 
 async function migrationNamed({ store }: MigrationRoutesDeps, name: string): Promise<Migration> {

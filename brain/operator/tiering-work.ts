@@ -12,6 +12,8 @@ import { noteReplicaCount } from "../tiering/volume-notes.ts";
 import type { WholeVolumes } from "../volumes/whole.ts";
 import type { OperatorParts } from "./parts.ts";
 
+const annotateMsMax = 10_000;
+
 export interface TieringWork {
   store: ResourceStore;
   leadership: Leadership;
@@ -26,11 +28,12 @@ export function tieringWork(parts: OperatorParts, { store, leadership, whole, de
   const notes = {
     annotate: async (name: string, annotations: Record<string, string | null>): Promise<void> => {
       const before = () => leadership.assertLeader();
+      const timeoutMs = () => Math.max(1, Math.min(annotateMsMax, leadership.remainingMs()));
       await client.mergePatch<KubeObject>(
         kubeTypes.persistentVolume,
         { name },
         { metadata: { annotations } },
-        { before },
+        { before, timeoutMs },
       );
     },
   };

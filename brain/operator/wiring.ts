@@ -17,7 +17,7 @@ import { PrometheusHeat } from "../tiering/prometheus-heat.ts";
 import { WebhookServer } from "../webhook/server.ts";
 import { AuditLog } from "./audit-log.ts";
 import { cacheStates, cachesPart, makeCaches } from "./caches.ts";
-import type { OperatorConfig } from "./config.ts";
+import { type OperatorConfig, warningsOf } from "./config.ts";
 import { type TermApps, termApps } from "./leader-apps.ts";
 import { LeaderEndpoints } from "./leader-endpoints.ts";
 import { listenersPart } from "./listening.ts";
@@ -76,6 +76,7 @@ export async function startOperator(
     },
   );
   logger.info({ server: access.server, credentials: access.source, namespace, ...settingsOf(config) }, "starting");
+  for (const warning of warningsOf(config)) logger.warn({}, warning);
   const stop = new AbortController();
   const whenEnded = manager.run(stop.signal);
   const urls = await Promise.race([listening.promise, whenEnded.then(() => Promise.reject(new Error("it ended")))]);

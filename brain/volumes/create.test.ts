@@ -84,6 +84,32 @@ describe("creation", () => {
   });
 });
 
+test("a large creation that an earlier brain left half done keeps the next neither from serving nor from stopping, and is finished by the one after", async () => {
+  t = await TestBrain.start();
+  beforeEachRun(async (made) => {
+    if (made === 70) throw new AppError("NoSpace", "the brain dies here");
+  });
+  await expect(t.create("v1", 300)).rejects.toThrow("dies here");
+  const release = Promise.withResolvers<void>();
+  let making = 0;
+  await reopen((store) => {
+    const create = store.create.bind(store);
+    store.create = async (kind, object) => {
+      if (kind.kind === ecStripeKind.kind && making++ === 0) await release.promise;
+      return create(kind, object);
+    };
+    return store;
+  });
+  expect([t.brain.readiness().ready, making > 0]).toEqual([true, true]);
+  const stopped = t.brain.stop();
+  release.resolve();
+  await stopped;
+  expect((await t.store.list(ecStripeKind)).items.length).toBeLessThan(300);
+  await t.crash();
+  await t.until(() => t.brain.services.catalogue.volume("v1").status?.phase === "Importing", "its creation to end");
+  expect((await t.store.list(ecStripeKind)).items.length).toBe(300);
+});
+
 test("a volume that a late read put back into memory after its deletion does not stay there", async () => {
   t = await TestBrain.start();
   await t.create("v1", 1);

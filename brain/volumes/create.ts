@@ -32,13 +32,14 @@ export async function createVolume(services: Services, request: CreateVolume): P
 
 /**
  * Makes the runs that are missing and opens the volume for use. Also what a brain does with a volume that is still `Empty` later on. Throws
- * `FailedPrecondition` when the volume is deleted meanwhile; what was made is removed again.
+ * `FailedPrecondition` when the volume is deleted meanwhile; what was made is removed again. Throws the signal's reason when that aborts.
  */
-export async function finishCreation(services: Services, volume: EcVolume): Promise<EcVolume> {
+export async function finishCreation(services: Services, volume: EcVolume, signal?: AbortSignal): Promise<EcVolume> {
   const { catalogue } = services;
   const { runs } = runCounts(volume.spec);
   const there = new Set(await catalogue.mapFreshRuns(volume, (run) => run.spec.firstStripe));
   for (let next = 0; next < runs; next += runsAtOnce) {
+    signal?.throwIfAborted();
     await requireStillCreating(services, volume);
     const batch = Array.from({ length: Math.min(runsAtOnce, runs - next) }, (_, i) => newRun(volume, next + i));
     await Promise.all(batch.filter((run) => !there.has(run.spec.firstStripe)).map((run) => catalogue.ensureRun(run)));

@@ -67,3 +67,22 @@ test("a fence changes the object each time, whatever somebody wrote into its ann
     expect({ value, versions: new Set(versions).size }).toEqual({ value, versions: 4 });
   }
 });
+
+test("a brain that is stopped does not wait for the end of a large deletion, and the next one ends it", async () => {
+  t = await TestBrain.start();
+  await t.importVolume("v1", 8);
+  const remove = t.store.delete.bind(t.store);
+  let stopped: Promise<void> | undefined;
+  t.store.delete = async (kind, name, version) => {
+    stopped ??= t.brain.stop();
+    await remove(kind, name, version);
+  };
+  await t.brain.deleter.request("v1");
+  await t.until(() => stopped !== undefined, "the first run to go");
+  await stopped;
+  const left = (await t.store.list(ecStripeKind)).items.length;
+  expect(left).toBeGreaterThanOrEqual(6);
+  await t.crash();
+  await t.until(() => t.brain.services.catalogue.volumes().length === 0, "the deletion");
+  expect([(await t.store.list(ecStripeKind)).items, t.fleet.chunkCount()]).toEqual([[], 0]);
+});

@@ -7,7 +7,7 @@
 import type { EcStripe } from "@couchestor/common/crd/ec-stripe.ts";
 import { currentPlacement } from "@couchestor/common/crd/ec-stripe.ts";
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
-import { isAppError } from "@couchestor/common/errors/app-error.ts";
+import { AppError, isAppError } from "@couchestor/common/errors/app-error.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import { committedColumns } from "../acts/chunk-columns.ts";
@@ -22,6 +22,7 @@ export class VolumeDeleter {
   readonly #services: Services;
   readonly #tombstones: Tombstones;
   readonly #running = new Map<string, Promise<void>>();
+  #stopping = false;
   /** Volume uuid → deletions that failed, and when the next may start. */
   readonly #held = new Map<string, { failures: number; notBeforeMs: number }>();
 
@@ -60,6 +61,7 @@ export class VolumeDeleter {
   }
 
   #hold(volume: EcVolume, error: unknown): void {
+    if (this.#stopping) return;
     const { clock, log } = this.#services.context;
     const failures = (this.#held.get(volume.spec.volumeUuid)?.failures ?? 0) + 1;
     const backoffMs = Math.min(backoffMsMax, backoffMsMin * 2 ** (failures - 1));
@@ -70,6 +72,12 @@ export class VolumeDeleter {
   /** Waits for the deletions that are under way. */
   async settle(): Promise<void> {
     await Promise.all([...this.#running.values()]);
+  }
+
+  /** As `settle`, and what is under way ends after the run that is being removed; the next brain goes on. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.settle();
   }
 
   async #remove(volume: EcVolume): Promise<void> {
@@ -89,7 +97,10 @@ export class VolumeDeleter {
     ]);
     // Its creation may still be making runs: one that stays would keep the name from the next volume.
     for (; runs.length > 0; runs = await names()) {
-      for (const name of runs) await this.#removeRun(name, volumeUuid, epoch);
+      for (const name of runs) {
+        if (this.#stopping) throw new AppError("Cancelled", "the brain stops; the next one goes on");
+        await this.#removeRun(name, volumeUuid, epoch);
+      }
     }
     await catalogue.removeVolume(volume);
     ownership.forget(volumeUuid);

@@ -1,5 +1,6 @@
 /** Volumes whose creation stopped halfway, in an earlier process or by an error of the store: they are finished later, one that can't be holds up nobody. */
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
+import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { finishCreation } from "./create.ts";
 import type { Services } from "./services.ts";
 
@@ -11,18 +12,27 @@ export class UnfinishedVolumes {
   /** Volume uuid → monotonic time of the next attempt. */
   readonly #due = new Map<string, number>();
   readonly #running = new Map<string, Promise<void>>();
+  readonly #stop = new AbortController();
+  #first: Promise<void> | undefined;
 
   constructor(services: Services) {
     this.#services = services;
   }
 
-  /** Finishes all that are there now, and waits. Never throws. */
-  async finishAll(): Promise<void> {
-    for (const volume of this.#empty()) await this.#finish(volume);
+  /** Begins to finish all that are there now, one after the other. A large one takes minutes, for which a new leader must not keep agents waiting. */
+  start(): void {
+    this.#first ??= this.#finishAll().finally(() => {
+      this.#first = undefined;
+    });
+  }
+
+  async #finishAll(): Promise<void> {
+    for (const volume of this.#empty()) if (!this.#stop.signal.aborted) await this.#finish(volume);
   }
 
   /** Starts what is due. Call it often. */
   tick(): void {
+    if (this.#first !== undefined) return;
     const now = this.#services.context.clock.monotonicMs();
     const empty = this.#empty();
     const uuids = new Set(empty.map((volume) => volume.spec.volumeUuid));
@@ -35,7 +45,10 @@ export class UnfinishedVolumes {
     }
   }
 
-  async settle(): Promise<void> {
+  /** What is under way ends after the runs that are being made; the next brain goes on. */
+  async stop(): Promise<void> {
+    this.#stop.abort(new AppError("Cancelled", "the brain stops; the next one goes on"));
+    await this.#first;
     await Promise.all(this.#running.values());
   }
 
@@ -46,9 +59,10 @@ export class UnfinishedVolumes {
   #finish(volume: EcVolume): Promise<void> {
     const { context } = this.#services;
     const { volumeUuid } = volume.spec;
-    const work = finishCreation(this.#services, volume)
+    const work = finishCreation(this.#services, volume, this.#stop.signal)
       .then(() => undefined)
       .catch((error) => {
+        if (this.#stop.signal.aborted) return;
         this.#due.set(volumeUuid, context.clock.monotonicMs() + finishEveryMs);
         context.log.warn({ volume: volume.metadata.name, error: String(error) }, "volume not made yet; will try again");
       })

@@ -42,6 +42,8 @@ export const migrationsAnswerSchema = z.strictObject({
   /** Those under way first, then the newest. */
   migrations: z.array(migrationRowSchema),
   total: countSchema,
+  /** Of objects that can't be read, because somebody or another version wrote them: what is wrong with each; the first of them. */
+  unreadable: z.array(z.string()).optional(),
 });
 export type MigrationsAnswer = z.infer<typeof migrationsAnswerSchema>;
 

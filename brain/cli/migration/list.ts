@@ -54,6 +54,7 @@ export const migrationList: Command = {
         ]),
       );
     });
+    for (const problem of answer.unreadable ?? []) output.note(`can't be read: ${problem}`);
     const { length } = answer.migrations;
     if (length < answer.total) output.note(`${length} of ${answer.total} migrations are listed; --limit lists more`);
     return exitOk;

@@ -4,6 +4,7 @@ import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { appOf } from "../../http/route-table.ts";
 import { migrationRoutes } from "../../operator/migration-routes.ts";
+import type { PageOptions } from "../../store/ports.ts";
 import { migrationSample } from "../../testing/crd-samples.ts";
 import { run } from "../testing/run.ts";
 
@@ -60,15 +61,20 @@ const waiting = migration("waiting", { message: "waits for its turn" }, { policy
 
 let objects: Migration[];
 let conflicts = 0;
+let expirations = 0;
+let spoilt: string[] = [];
 const aborted: string[] = [];
 let server: ReturnType<typeof Bun.serve>;
 beforeEach(() => {
   objects = structuredClone([done, waiting, running]);
   aborted.length = 0;
+  spoilt = [];
   const store = {
     get: async (_: unknown, name: string) => objects.find(({ metadata }) => metadata.name === name),
-    pages: async function* () {
+    pages: async function* (_: unknown, { unreadable }: PageOptions) {
+      for (const message of spoilt) unreadable?.("spoilt", new AppError("Internal", message));
       yield { items: objects.slice(0, 2), revision: "1" };
+      if (expirations-- > 0) throw new AppError("Conflict", "the snapshot is no longer kept");
       yield { items: objects.slice(2), revision: "1" };
     },
     update: async (_: unknown, object: Migration) => {
@@ -102,6 +108,21 @@ done       pvc-done     tiers   cold  hot  Failed   -                          1
     expect((await ask("list", "--limit", "1")).stderr).toContain("1 of 3 migrations are listed");
     const { migrations } = (await ask("list", "--json")).json<{ migrations: object[] }>();
     expect(migrations[0]).toMatchObject({ name: "running", progressPercent: 45, estimatedEndAt: ago(-180_000) });
+  });
+});
+
+describe("migration list where something is wrong", () => {
+  test("shows the others beside one that can't be read, and says which and why", async () => {
+    spoilt = ["Migration spoilt: spec.mover: it was written by hand"];
+    const { code, stdout, stderr } = await ask("list");
+    expect([code, stdout.split("\n").length]).toEqual([0, 5]);
+    expect(stderr).toContain("can't be read: Migration spoilt: spec.mover");
+    expect((await ask("list", "--json")).json<{ unreadable: string[] }>().unreadable).toEqual(spoilt);
+  });
+
+  test("begins anew when the API server no longer keeps what it was reading, and shows each once", async () => {
+    expirations = 2;
+    expect((await ask("list", "--json")).json<{ total: number }>().total).toBe(3);
   });
 });
 
