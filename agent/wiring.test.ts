@@ -59,12 +59,13 @@ async function started(config: string[]): Promise<RunningAgent> {
   return agent;
 }
 
-test("an agent starts within a second, reports itself, serves its listeners, and leaves nothing behind when it stops", async () => {
+test("an agent starts at once, reports itself, serves its listeners, and leaves nothing behind when it stops", async () => {
   await using dir = await tempDir("agent");
   const { url, beats } = await brain();
+  // A quarter of a second on an idle machine. Half a minute is what waiting for somebody's timeout would cost, and no busy machine.
   const begunMs = performance.now();
   const agent = await started(flags(dir.path, url, "--label", "zone=a"));
-  expect(performance.now() - begunMs).toBeLessThan(1_000);
+  expect(performance.now() - begunMs).toBeLessThan(25_000);
   await until(() => beats.some(({ pools }) => pools[0]?.clusterUuid === clusterUuid));
   expect(beats.at(-1)).toMatchObject({
     nodeName: "n1",

@@ -24,10 +24,10 @@ async function call(url: string, path: string, body?: unknown, method = body ===
 
 test("a brain starts at once, says where it is, serves its APIs, and leaves nothing behind when it stops", () =>
   withTempDir("brain", async (dataDir) => {
-    // A second on an idle machine; the tests of others run beside this one.
+    // Half a second on an idle machine. Half a minute is what waiting for somebody's timeout would cost, and no busy machine.
     const startedMs = systemClock.monotonicMs();
     running = await startBrain(parseBrainConfig(["--data-dir", dataDir, ...listen]), deps);
-    expect(systemClock.monotonicMs() - startedMs).toBeLessThan(3000);
+    expect(systemClock.monotonicMs() - startedMs).toBeLessThan(25_000);
     const endpoint = await readEndpoint(dataDir);
     expect(endpoint).toMatchObject({ role: "brain", pid: process.pid, adminUrl: running.urls.admin });
     const fleet = new FakeFleet(6);

@@ -1,7 +1,7 @@
 /**
  * An agent whose pool is a claimed disk: the disk is pulled out under it and comes back in another slot; nothing acknowledged is lost, and what
  * happened is told.
- * lab: machine=bare timeoutSeconds=480 memoryMiB=3072
+ * lab: machine=bare timeoutSeconds=1200 memoryMiB=3072
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";

@@ -132,6 +132,15 @@ describe("claiming", () => {
     expect(disk.writes).toBe(0);
   });
 
+  test("an agent that has a disk open for a moment, to look at it, is waited for", async () => {
+    const { machine } = machineWithDisk();
+    const device = await machine.device("sda");
+    machine.openers = ["couchestor (pid 8)"];
+    machine.pause = async () => void machine.openers.splice(0);
+    await claim(machine.parts(), device, planClaim(device, order(), poolUuid), { wipe: false });
+    expect((await machine.device("sda")).label).toMatchObject({ poolUuid });
+  });
+
   test("a twin in the same slot, with the same name, number and size, is not erased for it", async () => {
     const { machine, disk } = machineWithDisk();
     const device = await machine.device("sda");
@@ -205,7 +214,7 @@ describe("power cuts", () => {
       await claimNow(machine, { wipe: true }, "sda", after.label?.poolUuid ?? poolUuid);
       expect((await machine.device("sda")).label?.poolUuid).toBe(poolUuid);
     }
-  }, 30_000);
+  }, 180_000);
 
   test("at any write of a release the label is whole or gone, and releasing again ends it", async () => {
     const prepare = async () => {
@@ -224,7 +233,7 @@ describe("power cuts", () => {
       if ((await machine.device("sda")).label !== undefined) await releaseNow(machine);
       expect((await machine.device("sda")).label).toBeUndefined();
     }
-  }, 30_000);
+  }, 180_000);
 
   function ext4(disk: FakeDisk): void {
     disk.put(0x438, Uint8Array.of(0x53, 0xef));

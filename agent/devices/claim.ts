@@ -68,7 +68,7 @@ export async function exclusively<T>(parts: ClaimParts, device: Device, work: ()
   // Locking makes the file if it is missing: not in /dev.
   const there = await parts.nodes.numberAt(device.path);
   if (there === undefined) throw new AppError("Unavailable", `device ${device.id}: ${device.path} is gone`);
-  const openers = await parts.openers(device);
+  const openers = await openersThatStay(parts, device);
   if (openers.length > 0) {
     throw new AppError(
       "FailedPrecondition",
@@ -84,6 +84,15 @@ export async function exclusively<T>(parts: ClaimParts, device: Device, work: ()
     throw asAppError(device, error);
   } finally {
     await lock?.release();
+  }
+}
+
+/** Who has it open, and goes on having it. Agents and `device list` open a device for a moment to look at it: that moment is waited for. */
+async function openersThatStay(parts: ClaimParts, device: Device): Promise<readonly string[]> {
+  for (let attempt = 1; ; attempt++) {
+    const openers = await parts.openers(device);
+    if (openers.length === 0 || attempt === openAttemptsMax) return openers;
+    await parts.clock.sleep(openPauseMs);
   }
 }
 

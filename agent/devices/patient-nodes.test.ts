@@ -45,7 +45,7 @@ describe("a device that is busy", () => {
     const second = patient.isBusy("/dev/sda");
     await clock.advance(1_000);
     expect(await second).toBe(true);
-    expect(asked).toBe(5);
+    expect(asked).toBe(7);
     expect(clock.pending).toBe(0);
   });
 });

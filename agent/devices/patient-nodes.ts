@@ -9,8 +9,8 @@ import type { DeviceNodes, ReadableDevice } from "./ports.ts";
 
 const answerMsMaxDefault = 10_000;
 /** Who is only asking has let go long before. */
-const busyPauseMs = 20;
-const busyLooks = 3;
+const busyPauseMs = 50;
+const busyLooks = 5;
 
 /** Calls with a limit: what `path` has not answered is not asked anew, and what it gives when it does goes to `dispose`. */
 type Within = <T>(path: string, operation: string, run: () => Promise<T>, dispose?: (late: T) => unknown) => Promise<T>;

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
 import { blockBytes, type Code, dataShards, shardBytes } from "@couchestor/common/code/code.ts";
-import { propertyRuns } from "@couchestor/common/testing/arbitraries.ts";
 import fc from "fast-check";
 import { piecesOfRange, scatter, stripeBytesOf, stripeCountOf, stripesOfRange } from "./stripe-layout.ts";
 
@@ -39,7 +38,7 @@ test("the pieces of a range hold exactly its bytes, each once, in whole blocks o
       expect(taken).toBe(length);
       expect(Buffer.compare(out, content.subarray(offset, offset + length))).toBe(0);
     }),
-    propertyRuns(150),
+    { numRuns: 150 },
   );
 });
 
@@ -65,7 +64,7 @@ test("the stripes of a range follow each other and cover it; the last stripe is 
         expect(last * shape.stripeSizeBytes + stripeBytesOf(shape, last)).toBe(size);
       },
     ),
-    propertyRuns(300),
+    { numRuns: 300 },
   );
 });
 

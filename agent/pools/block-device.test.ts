@@ -65,7 +65,7 @@ test.skipIf(device === undefined)(
       await dir[Symbol.asyncDispose]();
     }
   },
-  20_000,
+  180_000,
 );
 
 interface Agent {

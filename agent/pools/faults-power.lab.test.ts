@@ -1,7 +1,7 @@
 /**
  * The power fails: a device with a volatile cache keeps what was flushed and any part of what was not. device-mapper's write log tells what the
  * pool wrote and flushed, in order; the device is made as it would be found after a cut at many moments, and the pool opened on it.
- * lab: machine=bare timeoutSeconds=600 memoryMiB=3072
+ * lab: machine=bare timeoutSeconds=1200 memoryMiB=3072
  */
 import { expect, test } from "bun:test";
 import { systemClock } from "@couchestor/common/runtime/clock.ts";

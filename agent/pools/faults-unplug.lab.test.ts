@@ -1,7 +1,7 @@
 /**
  * Disks pulled out while chunks are written to them: nothing acknowledged is lost, the pool says that its disk is gone (not full, not damaged),
  * and goes on when the disk is back, under whatever name.
- * lab: timeoutSeconds=600
+ * lab: timeoutSeconds=1200
  */
 import { expect, test } from "bun:test";
 import { rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -56,7 +56,7 @@ async function pulledUnderLoad({ serial, pull, plug }: Pulled): Promise<void> {
   expect(pool.state().reason).toContain("gone");
   // While it is away, the agent tries and says why it can't.
   await pool.registry.maintain();
-  await until(async () => (diskNow(serial) === undefined ? true : undefined), 30_000, "the disk stayed");
+  await until(async () => (diskNow(serial) === undefined ? true : undefined), 120_000, "the disk stayed");
   expect(pool.state().state).toBe("Failed");
   expect((pool.state().reason ?? "").length).toBeGreaterThan(20);
 

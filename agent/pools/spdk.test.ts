@@ -1,5 +1,5 @@
 /** The whole suite of the chunk store on namespaces driven from user space: the mock's, with its own order of completions; left out without a C compiler. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,8 +24,8 @@ const segmentBytes = 64 * 1024;
 /** One folder of controllers for this process: a driver is started once. */
 const folder = missing === undefined ? await mkdtemp(join(tmpdir(), "couchestor-spdk-pools-")) : "";
 const mock = new MockControllers(folder);
-process.on("exit", () => {
-  if (folder !== "") Bun.spawnSync(["rm", "-rf", folder]);
+afterAll(async () => {
+  if (folder !== "") await rm(folder, { recursive: true, force: true });
 });
 const media = () =>
   spdkMedia({

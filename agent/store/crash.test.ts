@@ -16,7 +16,7 @@ test("a stop at any call of the file system loses nothing acknowledged and retur
         throw new Error(`seed ${seed}, stopped at call ${at} of ${calls}: ${run.violations.join("; ")}`);
     }
   }
-}, 60_000);
+}, 180_000);
 
 /** Names each sync by what it makes durable: the file, or for a folder the change before it. */
 class SyncSites {
@@ -73,7 +73,7 @@ describe("without any one sync the crashes above find a loss:", async () => {
   for (const label of labels) {
     test(label, async () => {
       expect(await runsUntilViolation(label)).toBeGreaterThan(0);
-    }, 60_000);
+    }, 180_000);
   }
 });
 

@@ -91,7 +91,7 @@ test("a segment cut short at any byte keeps every chunk that is whole", async ()
     // Without its deletion, the chunk that was deleted is back: the file was cut behind the pool's back.
     expect(states[4]).toBe(length >= 45056 ? "ChunkAbsent" : length >= 12288 ? "ok" : "ChunkAbsent");
   }
-}, 60_000);
+}, 180_000);
 
 test("a flipped bit anywhere in a segment costs its own record only", async () => {
   const pool = await closedPool();
@@ -112,7 +112,7 @@ test("a flipped bit anywhere in a segment costs its own record only", async () =
     }
     if (hit?.chunk !== 5) expect(states[4]).toBe("ChunkAbsent");
   }
-}, 60_000);
+}, 180_000);
 
 test("a damaged record is reported with its place", async () => {
   const pool = await closedPool();
@@ -148,7 +148,7 @@ test("a snapshot that is damaged in any byte, or cut short, is not used and noth
   }
   for (let length = 0; length < good.byteLength; length += 5)
     expect(await openWith(good.subarray(0, length))).toBe("scan");
-}, 30_000);
+}, 180_000);
 
 test("an old snapshot is brought up to date by what is behind it, compaction and deletions included", async () => {
   const fs = new SimFileSystem({ prng: seededPrng(1) });

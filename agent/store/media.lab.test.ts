@@ -1,6 +1,6 @@
 /**
  * The suite of the chunk store on real devices, as the agent opens them, and a process killed in the midst of writing to zones.
- * lab: timeoutSeconds=900 memoryMiB=3072
+ * lab: timeoutSeconds=1200 memoryMiB=3072
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
@@ -92,7 +92,7 @@ for (const { name, spec, capacityMebibytes, bigBlocks } of media)
   conformChunkStore({
     name,
     bigBlocks,
-    timeoutMs: 100_000,
+    timeoutMs: 3_600_000,
     make: async () => ({ options: onDevice(spec, capacityMebibytes * mebibyte), dispose: async () => {} }),
   });
 
@@ -135,4 +135,4 @@ for (const [path, rounds] of [
       await store.close();
     }
     expect(put.size).toBeGreaterThan(rounds * 25);
-  }, 300_000);
+  }, 3_600_000);

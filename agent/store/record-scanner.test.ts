@@ -57,7 +57,7 @@ test("at every length to which a segment may be cut, exactly the whole records a
     if (records.length !== Math.max(0, whole - 1)) throw new Error(`cut to ${length}: ${records.length} records`);
     expect(endOffset).toBe(whole === 0 ? 0 : (ends[whole - 1] ?? 0));
   }
-}, 60_000);
+}, 180_000);
 
 test("a header damaged in any byte loses its own record only", async () => {
   const { bytes, ends } = segmentBytes();
@@ -69,7 +69,7 @@ test("a header damaged in any byte loses its own record only", async () => {
     expect(records.map((record) => record.offset)).toEqual([ends[1] ?? 0, ends[2] ?? 0]);
     expect(damage).toMatchObject([{ fromOffset: start, toOffset: ends[1] }]);
   }
-}, 60_000);
+}, 180_000);
 
 test("valid records that are not at their own place are not taken: of another segment, another offset, another pool", async () => {
   const { bytes } = segmentBytes();

@@ -50,6 +50,8 @@ export class TestAgent {
   online = true;
   /** Takes requests and never answers. */
   hung = false;
+  /** Requests that it left without an answer. */
+  leftHanging = 0;
   /** What is served, as `METHOD /path/{parameter}`. */
   readonly routes: { cluster: string[]; admin: string[] };
   readonly #cluster: Listener;
@@ -123,8 +125,11 @@ export class TestAgent {
         tlsFlags: "",
         bodyBytesMax: 2 ** 40,
         clock: systemClock,
-        handle: (request, context) =>
-          this.hung ? new Promise<Response>(() => undefined) : serve.fetch(request, context),
+        handle: (request, context) => {
+          if (!this.hung) return serve.fetch(request, context);
+          this.leftHanging++;
+          return new Promise<Response>(() => undefined);
+        },
       });
     this.#cluster = listen("cluster", cluster);
     this.#admin = listen("admin", admin);

@@ -203,9 +203,9 @@ export const epoch = 2 ** 32;
 
 /** Waits until `condition` holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  const untilMs = systemClock.monotonicMs() + 10_000;
+  const untilMs = systemClock.monotonicMs() + 60_000;
   while (!condition()) {
-    if (systemClock.monotonicMs() > untilMs) throw new AppError("Timeout", "the test waited 10 s for a condition");
+    if (systemClock.monotonicMs() > untilMs) throw new AppError("Timeout", "the test waited 60 s for a condition");
     await systemClock.sleep(2);
   }
 }

@@ -59,7 +59,7 @@ test("the demo: import, lose two nodes, read, rebuild, audit, repair rot, and a 
   expect(figures("refused read")).toMatchObject({ error: { code: "Unrecoverable" } });
   expect(await readdir(dir.path)).toEqual([]);
   for (const pid of figures("start")["pids"] as number[]) expect(() => process.kill(pid, 0)).toThrow();
-}, 120_000);
+}, 300_000);
 
 test("a demo that is interrupted leaves no process and no file behind", async () => {
   await using dir = await tempDir("demo-interrupted");
@@ -84,4 +84,4 @@ test("a demo that is interrupted leaves no process and no file behind", async ()
   expect(pids.length).toBe(7);
   for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
   expect(await readdir(dir.path)).toEqual([]);
-}, 60_000);
+}, 180_000);

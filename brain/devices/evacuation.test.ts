@@ -237,7 +237,7 @@ describe("evacuation", () => {
     expect(await brainMetrics(t.brain).metrics()).toMatch(
       /^couchestor_evacuation_runs\{(.*,)?state="blocked".*\} 300$/m,
     );
-  }, 20_000);
+  }, 180_000);
 
   test("a mover that dies halfway leaves the old copies; the move is tried again", async () => {
     t = await TestBrain.start();

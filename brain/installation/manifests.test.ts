@@ -113,7 +113,7 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
   let plane: ControlPlane;
   beforeAll(async () => {
     plane = await installedControlPlane();
-  }, 60_000);
+  }, 180_000);
 
   let rolledOut: Promise<string> | undefined;
   /** Installs everything with kubectl, once, and waits until it has rolled out. Returns what kubectl said of the installation. */
@@ -153,7 +153,7 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
     };
     expect(nodesOf("couchestor-agent")).toEqual(["node-1", "node-2"]);
     expect(new Set(nodesOf("couchestor-brain")).size).toBe(2);
-  }, 90_000);
+  }, 180_000);
 
   test("the examples are accepted, and nothing about them surprises", async () => {
     const objects = (await deployedObjects("examples")) as unknown as Resource[];
@@ -172,7 +172,7 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
     expect(await kubectl(plane, ["apply", "--dry-run=server", "--validate=strict", "-f", examples])).toMatchObject({
       code: 0,
     });
-  }, 30_000);
+  }, 180_000);
 
   test("services find the brain's pods, ready or not, and a drain leaves one of them", async () => {
     await installed();
@@ -196,7 +196,7 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
       return status?.currentHealthy === 2 ? status : undefined;
     });
     expect(budget.disruptionsAllowed).toBe(1);
-  }, 90_000);
+  }, 180_000);
 
   test("without a brain that answers, the webhook holds nothing up", async () => {
     await applyObjects(
@@ -212,7 +212,7 @@ describe.skipIf(missing !== undefined)("on a real control plane", () => {
     expect((await kubectl(plane, ["apply", "-f", "-"], JSON.stringify(policy))).code).toBe(0);
     await kubectl(plane, ["delete", "sp", "alone"]);
     await kubectl(plane, ["delete", "validatingwebhookconfiguration", webhookConfiguration]);
-  }, 30_000);
+  }, 180_000);
 
   const certificates = async () => {
     for (const name of ["couchestor-brain-tls", "couchestor-agent-tls"]) {

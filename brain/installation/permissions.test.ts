@@ -102,7 +102,7 @@ describe.skipIf(missing !== undefined)("under the brain's service account", () =
       credentials: async () => credentials,
     };
     client = new KubeClient(new KubeTransport({ access, clock: systemClock, prng: seededPrng(1) }));
-  }, 60_000);
+  }, 180_000);
 
   // Other tests write policies here, and no brain answers.
   afterAll(() =>
@@ -154,7 +154,7 @@ describe.skipIf(missing !== undefined)("under the brain's service account", () =
         expect([need.resource, verb, status === 401 || status === 403]).toEqual([need.resource, verb, false]);
       }
     }
-  }, 60_000);
+  }, 180_000);
 
   test("the store, the lease, events and the webhook's registration do their work", async () => {
     const store = new KubeStore({ client, clock: systemClock, prng: seededPrng(2) });

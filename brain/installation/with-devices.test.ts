@@ -27,7 +27,7 @@ describe.skipIf(missing !== undefined)(`manifests with devices${missing ? ` (ski
       plane,
       (await deployedObjects("manifests")).filter(({ kind }) => kind === "Namespace"),
     );
-  }, 120_000);
+  }, 300_000);
 
   /** The agent's pod as the API server would keep it. */
   async function agentOf(folder: string): Promise<Agent> {

@@ -63,7 +63,7 @@ describe.skipIf(missing !== undefined)("at a real API server", () => {
     plane = await sharedControlPlane();
     const client = testClient(plane);
     deps = { client, discovery: new Discovery(client), clock: systemClock };
-  }, 60_000);
+  }, 180_000);
 
   const widget = (spec: unknown, name = "two"): KubeObject & { spec: unknown } => ({
     apiVersion: "apply.test/v1",

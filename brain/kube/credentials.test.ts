@@ -38,7 +38,7 @@ describe.skipIf(missing !== undefined)("at a real API server", () => {
   const clock = systemClock;
   beforeAll(async () => {
     plane = await sharedControlPlane();
-  }, 60_000);
+  }, 180_000);
 
   test("a client certificate of a private CA, inline and from files", async () => {
     const pair = await plane.clientCertificate("alice", ["storage"]);

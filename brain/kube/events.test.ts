@@ -39,7 +39,7 @@ describe.skipIf(missing !== undefined)("at a real API server", () => {
   let plane: ControlPlane;
   beforeAll(async () => {
     plane = await sharedControlPlane();
-  }, 60_000);
+  }, 180_000);
 
   test("an event is there for kubectl describe, and its repetitions are one event with a count", async () => {
     const client = testClient(plane);

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
-import { systemClock } from "@couchestor/common/runtime/clock.ts";
+import { type Clock, systemClock } from "@couchestor/common/runtime/clock.ts";
 import { seededPrng } from "@couchestor/common/runtime/prng.ts";
+import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { expectCode } from "../store/conformance-objects.ts";
 import { until } from "../testing/processes.ts";
 import { KubeTransport, type TransportLimits } from "./transport.ts";
@@ -23,7 +24,7 @@ describe("requests", () => {
     requests = [];
   });
 
-  function transport(answer: Answer, limits: Partial<TransportLimits> = {}) {
+  function transport(answer: Answer, limits: Partial<TransportLimits> = {}, clock: Clock = systemClock) {
     server = Bun.serve({
       port: 0,
       hostname: "127.0.0.1",
@@ -45,7 +46,7 @@ describe("requests", () => {
     const attempts: number[] = [];
     const made = new KubeTransport({
       access,
-      clock: systemClock,
+      clock,
       prng: seededPrng(1),
       limits: { pauseMs: 1, pauseMsMax: 2, ...limits },
       onAttempt: (attempt) => attempts.push(attempt.status),
@@ -144,14 +145,23 @@ describe("requests", () => {
   });
 
   test("an answer that doesn't come is a Timeout, a call that is given up is Cancelled", async () => {
-    const { transport: made } = transport(() => new Promise(() => undefined), { timeoutMs: 30, attemptsMax: 2 });
-    await expectCode(made.request(get), "Timeout");
-    expect(requests).toHaveLength(2);
+    const clock = new FakeClock();
+    const timeoutMs = 60_000;
+    const { transport: made } = transport(() => new Promise(() => undefined), { timeoutMs, attemptsMax: 2 }, clock);
+    const late = expectCode(made.request(get), "Timeout");
+    await until("the request is there", () => requests.length === 1);
+    await clock.advance(timeoutMs);
+    await until("the second attempt is there, after its pause", async () => {
+      await clock.advance(1);
+      return requests.length === 2;
+    });
+    await clock.advance(timeoutMs);
+    await late;
     const controller = new AbortController();
-    const call = made.request({ ...get, timeoutMs: 10_000, signal: controller.signal });
+    const call = expectCode(made.request({ ...get, signal: controller.signal }), "Cancelled");
     await until("the request is there", () => requests.length === 3);
     controller.abort();
-    await expectCode(call, "Cancelled");
+    await call;
   });
 
   test("no more are in flight than allowed, and whoever waits can be given up", async () => {

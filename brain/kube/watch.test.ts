@@ -27,7 +27,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
   beforeAll(async () => {
     plane = await sharedControlPlane();
     client = testClient(plane);
-  }, 60_000);
+  }, 180_000);
 
   const create = (name: string, data: Record<string, string> = {}, labels: Record<string, string> = {}) =>
     client.create<ConfigMap>(type, {
@@ -71,7 +71,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     expect(watch.ends.length).toBeGreaterThanOrEqual(1);
     watch.stop();
     await watch.done;
-  }, 30_000);
+  }, 180_000);
 
   test(`a watch is still alive after ${idleSeconds} idle seconds`, async () => {
     const watch = follow(await revision(), { connectionSeconds: 3_600, idleMsMax: 3_600_000 });
@@ -88,15 +88,18 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     await create("before-pause");
     await until("it is seen", () => watch.seen.length === 1);
     plane.pauseApiServer();
-    await until("the silence is noticed", () => watch.ends.length > 0, { timeoutMs: 10_000 });
-    plane.resumeApiServer();
+    try {
+      await until("the silence is noticed", () => watch.ends.length > 0);
+    } finally {
+      plane.resumeApiServer();
+    }
     await create("after-pause");
     await until("the rest is seen", () => watch.seen.length === 2);
     expect(watch.seen).toEqual(["added before-pause", "added after-pause"]);
     expect(String(watch.ends[0])).toContain("nothing came for 1000 ms");
     watch.stop();
     await watch.done;
-  }, 30_000);
+  }, 180_000);
 
   test("a revision that is no longer kept is an expired error", async () => {
     const old = await revision();
@@ -106,7 +109,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     const watch = follow(old);
     const error = await expectCode(watch.done, "Conflict");
     expect(isExpired(error)).toBe(true);
-  }, 60_000);
+  }, 180_000);
 
   test("who may not watch is told so, and not kept trying", async () => {
     const own = testClient(plane, "watcher");
@@ -166,11 +169,10 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     await until(
       "the copy is as it should be",
       () => informer.get("default/three") !== undefined && informer.size === 2,
-      { timeoutMs: 20_000 },
     );
     expect(told.sort()).toEqual(["added three", "deleted two"]);
     await informer.stop();
-  }, 60_000);
+  }, 180_000);
 
   test("an informer lists again after an expired revision and tells what is gone", async () => {
     const told: string[] = [];
@@ -207,11 +209,10 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     await until(
       "it is as it should be",
       () => informer.get("default/comes") !== undefined && informer.get("default/goes") === undefined,
-      { timeoutMs: 20_000 },
     );
     expect(told.sort()).toEqual(["added comes", "added goes", "added stays", "deleted goes"]);
     await informer.stop();
-  }, 60_000);
+  }, 180_000);
 });
 
 async function allowReading(plane: ControlPlane, user: string): Promise<void> {

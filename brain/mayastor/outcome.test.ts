@@ -116,7 +116,7 @@ test("a change over HTTP is sent once, although reads are repeated", async () =>
       return Response.json(problem("Unavailable"), { status: 503 });
     },
   });
-  const policy = { timeoutMs: 1_000, attemptsMax: 3, pauseMs: 1, pauseMsMax: 2, failuresToOpen: 50, openMs: 1_000 };
+  const policy = { timeoutMs: 20_000, attemptsMax: 3, pauseMs: 1, pauseMsMax: 2, failuresToOpen: 50, openMs: 1_000 };
   const client = new MayastorClient({ url: `http://127.0.0.1:${server.port}`, policy });
   expect((await client.cordonPool("p")).kind).toBe("unknown");
   await client.pools().catch(() => undefined);

@@ -8,7 +8,7 @@ import { ended, openStep, split, tried } from "./journal.ts";
 import { list } from "./pools.ts";
 import { wantedPools } from "./standing.ts";
 import { removalPlan, whyNotAdd, whyNotRemove } from "./steer.ts";
-import { type Decision, goOn, roundFailed, superseded, type Turn, waitFor, with_ } from "./turn.ts";
+import { type Decision, goOn, lookAnew, roundFailed, superseded, type Turn, waitFor, with_ } from "./turn.ts";
 import type { VolumeView } from "./view.ts";
 
 export function countStep(turn: Turn): Decision {
@@ -95,7 +95,10 @@ function notDone(turn: Turn, step: MigrationStep): Decision {
   // Others' rebuilds end by themselves: it is tried again until the migration's time is over.
   if (why === "tooManyRebuilds") return { ...goOn(over), waitMs: settings.pollMs * 6 };
   const lasting = why === "noPool" || why === "noRoute" || why === "unauthorized" || why === "invalid";
-  if (!lasting && step.attempts < settings.attemptsMax && mayRepeat(turn, step, adds)) {
+  const again = !lasting && step.attempts < settings.attemptsMax;
+  // As at the first time: pools and nodes as they are now, not as they were when the call was sent.
+  if (again && (seen.cluster?.ageMs ?? 0) > 0) return lookAnew(turn);
+  if (again && mayRepeat(turn, step, adds)) {
     const count = Number(step.intent["count"]);
     const call = { kind: "SetReplicaCount" as const, volume: turn.journal.spec.volumeUuid, count };
     return { status: tried(status), call: { step: step.number, call }, waitMs: settings.pollMs };

@@ -152,4 +152,4 @@ test("in a world that shows anything at any time, nothing unjournaled is done, a
   // Otherwise the claims above were never put to the test.
   expect(lowered).toBeGreaterThan(100);
   expect(ends).toBeGreaterThan(100);
-}, 30_000);
+}, 180_000);

@@ -171,6 +171,13 @@ describe("what came of the replica", () => {
     expect([full.call, full.status.steps.at(-1)?.state]).toEqual([undefined, "Failed"]);
   });
 
+  test("it is asked for again on reads of pools and nodes that are newer than the call only", () => {
+    const { cluster: known } = observation(volume([a]), view);
+    const old = run(adding, volume([a]), { cluster: known && { ...known, ageMs: 400 } });
+    expect([old.fresh, old.call, old.waitMs]).toEqual([true, undefined, 0]);
+    expect(openStep(old.status)?.attempts).toBe(1);
+  });
+
   test("our only attempt was refused, and yet there is one more: somebody else wants it so, and it is left to them", () => {
     const decision = run(adding, volume([a, n]), { lastCall: lastCall(1, call, refused("precondition")) });
     expect(decision.status.ending).toMatchObject({ result: "Superseded", reason: "ReplicaCountChanged" });

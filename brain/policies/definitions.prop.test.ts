@@ -43,7 +43,7 @@ describe.skipIf(missing !== undefined)(
     let plane: ControlPlane;
     beforeAll(async () => {
       plane = await installedControlPlane();
-    }, 60_000);
+    }, 180_000);
 
     const accepts = async (kind: string, plural: string, spec: object): Promise<boolean> => {
       const response = await fetch(`${plane.server}/apis/storage.billyronks.io/v1/${plural}?dryRun=All`, {
@@ -68,7 +68,7 @@ describe.skipIf(missing !== undefined)(
       });
       await fc.assert(property, options);
       expect(good).toBeGreaterThan(10);
-    }, 30_000);
+    }, 180_000);
 
     test("ErasureCodingPolicy", async () => {
       let good = 0;
@@ -80,6 +80,6 @@ describe.skipIf(missing !== undefined)(
       });
       await fc.assert(property, options);
       expect(good).toBeGreaterThan(10);
-    }, 30_000);
+    }, 180_000);
   },
 );

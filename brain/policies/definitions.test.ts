@@ -21,7 +21,7 @@ describe.skipIf(missing !== undefined)("the definitions on a real API server", (
   let plane: ControlPlane;
   beforeAll(async () => {
     plane = await installedControlPlane();
-  }, 60_000);
+  }, 180_000);
 
   const create = (kind: string, plural: string, name: string, spec: Body, dryRun = true): Promise<unknown> =>
     plane.request("POST", `${api}/${plural}?fieldValidation=Strict${dryRun ? "&dryRun=All" : ""}`, {
@@ -256,7 +256,7 @@ describe.skipIf(missing !== undefined)("the definitions on a real API server", (
     const category = await kubectl(plane, ["get", "couchestor", "-o", "name"]);
     expect(category.text).toContain("storagepolicy.storage.billyronks.io/sample");
     await kubectl(plane, ["delete", "sp", "sample"]);
-  }, 30_000);
+  }, 180_000);
 });
 
 function kindOf(name: string): ResourceKind {

@@ -18,7 +18,9 @@ import type { Lease, LeaseTimes } from "./lease.ts";
 const missing = controlPlaneMissing();
 if (missing) console.log(`skipped: leader election with real processes: ${missing}`);
 
-const times = { leaseDurationMs: 3_000, renewDeadlineMs: 2_000, retryPeriodMs: 400 };
+/** Long enough that a busy machine costs nobody the lease. */
+const times = { leaseDurationMs: 6_000, renewDeadlineMs: 4_500, retryPeriodMs: 400 };
+const callMsMax = 30_000;
 
 interface Effect {
   name: string;
@@ -31,7 +33,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
   const processes: ReturnType<typeof Bun.spawn>[] = [];
   beforeAll(async () => {
     plane = await sharedControlPlane();
-  }, 60_000);
+  }, 180_000);
   afterEach(async () => {
     for (const one of processes.splice(0)) {
       one.kill("SIGKILL");
@@ -41,26 +43,26 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
 
   test("the lease reads back as it was written, and only one of two writers wins", async () => {
     const store = kubeLeaseStore(testClient(plane), { namespace: "default", name: "conformance" });
-    expect(await store.read(1_000)).toBeUndefined();
+    expect(await store.read(callMsMax)).toBeUndefined();
     const now = "2026-01-02T03:04:05.678Z";
     const lease = { holder: "a", durationMs: 15_000, acquiredAt: now, renewedAt: now, transitions: 1 };
-    const created = await store.create(lease, 1_000);
+    const created = await store.create(lease, callMsMax);
     expect(created).toMatchObject({
       ...lease,
       acquiredAt: "2026-01-02T03:04:05.678000Z",
       renewedAt: "2026-01-02T03:04:05.678000Z",
     });
-    expect(await store.read(1_000)).toEqual(created);
-    await expectCode(store.create(lease, 1_000), "AlreadyExists");
+    expect(await store.read(callMsMax)).toEqual(created);
+    await expectCode(store.create(lease, callMsMax), "AlreadyExists");
     const writes = ["b", "c"].map((holder) =>
-      store.replace({ ...created, holder, renewedAt: now, acquiredAt: now }, 1_000),
+      store.replace({ ...created, holder, renewedAt: now, acquiredAt: now }, callMsMax),
     );
     const answers = await Promise.allSettled(writes);
     expect(answers.map((answer) => answer.status).sort()).toEqual(["fulfilled", "rejected"]);
     await testClient(plane).delete(kubeTypes.lease, { namespace: "default", name: "conformance" });
     // The API server would make a new lease of a PUT.
-    await expectCode(store.replace(created, 1_000), "Conflict");
-    expect(await store.read(1_000)).toBeUndefined();
+    await expectCode(store.replace(created, callMsMax), "Conflict");
+    expect(await store.read(callMsMax)).toBeUndefined();
   });
 
   test("processes: one that is stopped and continued never acts again in its term, clocks hours apart change nothing, a release is quick", async () => {
@@ -86,9 +88,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
           return { name, term: Number(term), atMs: Number(nanoseconds) / 1e6 };
         });
     const acts = (name: string, term: number) =>
-      until(`${name} acts in term ${term}`, () => effects().some((e) => e.name === name && e.term === term), {
-        timeoutMs: 15_000,
-      });
+      until(`${name} acts in term ${term}`, () => effects().some((e) => e.name === name && e.term === term));
 
     const a = start("a", -7_200_000);
     await acts("a", 1);
@@ -96,7 +96,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     // b has the lease in sight for longer than it lasts, and its clock says that it is hours old.
     await systemClock.sleep(times.leaseDurationMs + 500);
     expect(effects().filter((effect) => effect.name === "b")).toEqual([]);
-    const lease = await kubeLeaseStore(testClient(plane), { namespace: "default", name: "brains" }).read(1_000);
+    const lease = await kubeLeaseStore(testClient(plane), { namespace: "default", name: "brains" }).read(callMsMax);
     expect(Date.parse((lease as Lease).renewedAt)).toBeLessThan(systemClock.wallMs() - 7_000_000);
 
     a.kill("SIGSTOP");
@@ -129,7 +129,7 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
         `${Math.round(first(3) - last(2))} ms between leaders at a release`,
     );
     expect(first(3) - releasedAtMs).toBeLessThan(times.leaseDurationMs);
-  }, 60_000);
+  }, 180_000);
 
   test("an API server that restarts in between doesn't cost the lease; one that is away too long does, and it is taken again", async () => {
     const store = kubeLeaseStore(testClient(plane), { namespace: "default", name: "restart" });
@@ -150,11 +150,11 @@ describe.skipIf(missing !== undefined)("on a real API server", () => {
     const second = await hasty.campaign(forever);
     await plane.stopApiServer();
     expect(await second?.leadership.whenEnded).toBe("lost");
-    const again = hasty.campaign(forever);
+    const again = election({ leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 200 }).campaign(forever);
     await plane.startApiServer();
     const third = await again;
     expect(third?.leadership.isLeader()).toBe(true);
     await third?.release();
-    expect((await store.read(1_000))?.holder).toBe("");
-  }, 60_000);
+    expect((await store.read(callMsMax))?.holder).toBe("");
+  }, 180_000);
 });

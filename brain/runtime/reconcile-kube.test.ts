@@ -25,7 +25,7 @@ describe.skipIf(missing !== undefined)("at a real API server", () => {
   beforeAll(async () => {
     plane = await sharedControlPlane();
     await installOpenDefinitions(plane, [storageNodeKind]);
-  }, 60_000);
+  }, 180_000);
 
   test("many objects, others who write them too, and a restart: all come to what is wanted, and then nothing is written", async () => {
     const attempts: Attempt[] = [];
@@ -64,7 +64,7 @@ describe.skipIf(missing !== undefined)("at a real API server", () => {
     const startMs = systemClock.monotonicMs();
     await Promise.all(names.map((name) => store.create(storageNodeKind, nodeObject(name, { codec: "v1" }))));
     const converged = (codec: string) => () => names.every((name) => informer.get(name)?.status?.codec === codec);
-    await until("all have v1", converged("v1"), { timeoutMs: 30_000 });
+    await until("all have v1", converged("v1"));
     const tookMs = systemClock.monotonicMs() - startMs;
 
     const change = async (name: string) => {
@@ -82,16 +82,19 @@ describe.skipIf(missing !== undefined)("at a real API server", () => {
     const changing = Promise.all(names.map(change));
     await plane.restartApiServer();
     await changing;
-    await until("all have v2", converged("v2"), { timeoutMs: 30_000 });
+    await until("all have v2", converged("v2"));
     console.log(`reconcile: ${count} objects created and brought to their status in ${Math.round(tookMs)} ms`);
 
-    attempts.length = 0;
-    await systemClock.sleep(1_000);
-    expect(attempts.filter((attempt) => attempt.method !== "GET")).toEqual([]);
+    // What was decided by an older copy may still be under way, and refused; after that a second passes without a write.
+    await until("nothing is written any more", async () => {
+      attempts.length = 0;
+      await systemClock.sleep(1_000);
+      return attempts.every((attempt) => attempt.method === "GET");
+    });
     await controller.stop();
     await informer.stop();
     const { items } = await store.list(storageNodeKind, "reconciled-");
     expect(items.map((item) => item.status?.codec)).toEqual(items.map(() => "v2"));
     await Promise.all(items.map((item) => store.delete(storageNodeKind, item.metadata.name)));
-  }, 90_000);
+  }, 180_000);
 });

@@ -119,5 +119,5 @@ test(
       expect(committed.size).toBe(runs);
       expect(kept).toBeGreaterThan(0);
     }),
-  60_000,
+  180_000,
 );

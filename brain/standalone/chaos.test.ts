@@ -17,7 +17,7 @@ import { type Standalone, type StandaloneMember, startStandalone } from "./start
 const program = [process.execPath, join(import.meta.dir, "../../couchestor.ts")];
 const seed = Number(process.env["COUCHESTOR_CHAOS_SEED"] ?? systemPrng.u32());
 const rounds = Number(process.env["COUCHESTOR_CHAOS_ROUNDS"] ?? 3);
-const roundMsMax = 40_000;
+const roundMsMax = 120_000;
 const stripe = 256 * 1024;
 const sizes = [1, 4095, 4097, stripe - 1, stripe, stripe + 1, 3_460_301, 9 * stripe + 5];
 

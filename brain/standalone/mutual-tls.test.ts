@@ -46,7 +46,7 @@ test("import and export under mutual TLS; without a certificate, or with another
       pem("admin-ca.crt"),
       ...flags,
     ]);
-    return member.ready(20_000);
+    return member.ready(60_000);
   };
   try {
     const brain = await start("brain", "brain", [
@@ -106,4 +106,4 @@ test("import and export under mutual TLS; without a certificate, or with another
   } finally {
     for (const member of members.toReversed()) await member.stop(10_000);
   }
-}, 60_000);
+}, 180_000);

@@ -1,5 +1,6 @@
 /** Real processes: a brain and three agents on loopback, killed, lost and refused. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseCode } from "@couchestor/common/code/code.ts";
@@ -14,7 +15,7 @@ import { readStandaloneFile } from "./state-file.ts";
 const program = [process.execPath, join(import.meta.dir, "../../couchestor.ts")];
 const content = seededPrng(11).bytes(3 * 1024 * 1024 + 777);
 const contentSha256 = new Bun.CryptoHasher("sha256").update(content).digest("hex");
-const limit = AbortSignal.timeout(120_000);
+const limit = AbortSignal.timeout(900_000);
 
 let dir: TempDir;
 let cluster: Standalone;
@@ -31,7 +32,7 @@ const start = (): Promise<Standalone> =>
     poolsPerAgent: 1,
     restart: true,
     heartbeatEveryMs: 200,
-    offlineAfterMs: 1_000,
+    offlineAfterMs: 2_000,
     onNote: (text) => notes.push(text),
   });
 
@@ -47,10 +48,10 @@ async function until<T>(seen: () => Promise<T | undefined | false>): Promise<T> 
 const read = () =>
   exportVolume({ client: cluster.client, clock: systemClock, signal: limit, name: "photos", sink: () => undefined });
 
+/** Whether it runs. Who has ended and is not yet collected, because its parent has died before it, does not. */
 function alive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
   } catch {
     return false;
   }
@@ -60,11 +61,11 @@ beforeAll(async () => {
   dir = await tempDir("standalone");
   await writeFile(join(dir.path, "file"), content);
   cluster = await start();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await cluster?.stop();
   await dir[Symbol.asyncDispose]();
-}, 60_000);
+}, 180_000);
 
 describe("a cluster on one machine", () => {
   test("takes a file and gives it back", async () => {
@@ -81,7 +82,7 @@ describe("a cluster on one machine", () => {
     });
     expect(result.contentSha256).toBe(contentSha256);
     expect(await read()).toMatchObject({ sha256: contentSha256, matches: true });
-  }, 60_000);
+  }, 180_000);
 
   test("a brain that is killed is started again at the same address and knows the volume", async () => {
     const before = cluster.brain.pid();
@@ -92,7 +93,7 @@ describe("a cluster on one machine", () => {
     );
     expect(notes.join("\n")).toContain("brain ended (SIGKILL); starting it again");
     expect(await read()).toMatchObject({ sha256: contentSha256, matches: true });
-  }, 60_000);
+  }, 180_000);
 
   test("a second agent on the data folder of a running one is refused", async () => {
     const [agent] = cluster.agents;
@@ -127,7 +128,7 @@ describe("a cluster on one machine", () => {
     ]);
     expect(code).toBe(2);
     expect(text.join("")).toContain(agent.dataDir);
-  }, 30_000);
+  }, 180_000);
 
   test("a second standalone on the folder is refused", async () => {
     await expect(start()).rejects.toThrow("in use by another standalone");
@@ -153,7 +154,7 @@ describe("a cluster on one machine", () => {
       volumes: [{ name: "photos", lostStripes: [], sizeBytes: content.length }],
     });
     expect(await read()).toMatchObject({ sha256: contentSha256 });
-  }, 60_000);
+  }, 180_000);
 });
 
 test("no member outlives a standalone that is killed", async () => {
@@ -171,7 +172,7 @@ test("no member outlives a standalone that is killed", async () => {
   await child.exited;
   await until(async () => !pids.some(alive));
   expect(await readFile(join(data, "brain", "brain.log"), "utf8")).toContain("stopping");
-}, 60_000);
+}, 180_000);
 
 test("SIGTERM stops everything in order; the next start has the same address and the volumes", async () => {
   await using own = await tempDir("stop");
@@ -195,4 +196,4 @@ test("SIGTERM stops everything in order; the next start has the same address and
     expect(await readStandaloneFile(data)).toBeUndefined();
   }
   expect(new Set(addresses).size).toBe(1);
-}, 60_000);
+}, 180_000);

@@ -61,4 +61,4 @@ test("all that was acknowledged before a SIGKILL at any moment is there, and rev
     await store.close();
   }
   expect(acknowledged.size).toBeGreaterThan(rounds * 5);
-}, 60_000);
+}, 180_000);

@@ -35,7 +35,7 @@ export interface ControlPlaneOptions {
   audit?: boolean;
 }
 
-const readyMsMax = 60_000;
+const readyMsMax = 120_000;
 const portAttemptsMax = 3;
 
 /** Starts one. Throws with the end of the program's output if it can't. */

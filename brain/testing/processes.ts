@@ -81,7 +81,7 @@ export async function until<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,
   options: UntilOptions = {},
 ): Promise<T> {
-  const { timeoutMs = 10_000, everyMs = 20, giveUp } = options;
+  const { timeoutMs = 60_000, everyMs = 20, giveUp } = options;
   const endMs = systemClock.monotonicMs() + timeoutMs;
   let last: unknown;
   for (;;) {

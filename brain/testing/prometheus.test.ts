@@ -34,5 +34,5 @@ describe.skipIf(missing !== undefined)("Prometheus fixture", () => {
       await server.stop();
     }
     expect(existsSync(server.dir)).toBe(false);
-  }, 60_000);
+  }, 180_000);
 });

@@ -26,7 +26,7 @@ export interface PrometheusPrograms {
   promtool: string;
 }
 
-const readyMsMax = 60_000;
+const readyMsMax = 120_000;
 const portAttemptsMax = 3;
 
 /** Where Prometheus is: PROMETHEUS_ASSETS, the PATH, or the cache of the control plane's programs. */

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { selects } from "@couchestor/common/crd/label-selector.ts";
-import { propertyRuns } from "@couchestor/common/testing/arbitraries.ts";
 import fc from "fast-check";
 import { bySeniority } from "./claims.ts";
 import { decide } from "./decision.ts";
@@ -27,7 +26,7 @@ const policyOf = (cluster: SampleCluster, entry: PlanEntry): TieringPolicy => {
 function holds(what: (cluster: SampleCluster, plan: Plan) => void, runs = 400): void {
   fc.assert(
     fc.property(clusters, (cluster) => what(cluster, decided(cluster))),
-    propertyRuns(runs),
+    { numRuns: runs },
   );
 }
 
@@ -72,7 +71,7 @@ describe("a plan", () => {
     );
     fc.assert(
       fc.property(shuffled, ([a, b]) => expect(decided(b)).toEqual(decided(a))),
-      propertyRuns(300),
+      { numRuns: 300 },
     );
   });
 
@@ -206,7 +205,7 @@ describe("a plan", () => {
         }
         throw new Error("no rest after 40 rounds");
       }),
-      propertyRuns(200),
+      { numRuns: 200 },
     );
   });
 });

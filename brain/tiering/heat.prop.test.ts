@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { propertyRuns } from "@couchestor/common/testing/arbitraries.ts";
 import fc from "fast-check";
 import { heatOf, planWindow, pointsMax, type VolumeSamples, type WindowPlan } from "./heat.ts";
 
@@ -50,7 +49,7 @@ describe("heat", () => {
         expect(heat.iops).toBeLessThanOrEqual(Math.max(...within) * (1 + 1e-9) + 1e-9);
         expect(Math.abs(heat.iops - integral(n, rates))).toBeLessThanOrEqual(1e-3 * Math.max(...within) + 1e-9);
       }),
-      propertyRuns(200),
+      { numRuns: 200 },
     );
   });
 
@@ -77,7 +76,7 @@ describe("heat", () => {
         expect(iops(raised)).toBeGreaterThanOrEqual(iops(rates) * (1 - 1e-12));
         expect(iops(rates.map((value) => 2 * value))).toBeCloseTo(2 * iops(rates), 3);
       }),
-      propertyRuns(200),
+      { numRuns: 200 },
     );
   });
 
@@ -95,7 +94,7 @@ describe("heat", () => {
         if (heat.kind === "score") expect(heat.iops).toBeCloseTo(steady, 5);
         else expect(heat.reason).toBe("TooFewSamples");
       }),
-      propertyRuns(500),
+      { numRuns: 500 },
     );
   });
 
@@ -109,7 +108,7 @@ describe("heat", () => {
         const heat = heatOf(plan(n), { ...bad, [inReads ? "reads" : "writes"]: broken });
         expect(heat).toMatchObject({ kind: "unknown", reason: "NotANumber" });
       }),
-      propertyRuns(200),
+      { numRuns: 200 },
     );
   });
 
@@ -121,7 +120,7 @@ describe("heat", () => {
         expect(quiet).toMatchObject({ kind: "unknown", reason: exporterDown ? "ExporterDown" : "Stale" });
         expect(heatOf(plan(n), found(rates, { duplicate: true })).kind).toBe("unknown");
       }),
-      propertyRuns(100),
+      { numRuns: 100 },
     );
   });
 
@@ -146,7 +145,7 @@ describe("the window", () => {
         expect(windowMs - made.points * made.stepMs).toBeWithin(0, pointsMax);
         expect(made.stepMs / made.scrapeIntervalMs).toBeGreaterThanOrEqual(3.99);
       }),
-      propertyRuns(200),
+      { numRuns: 200 },
     );
   });
 });

@@ -1,13 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
-import { residentBytes } from "@couchestor/common/observe/registry.ts";
 import { FakeClock } from "@couchestor/common/testing/fake-clock.ts";
 import { PrometheusApi, prometheusPolicy } from "./prometheus-api.ts";
 import { PrometheusHeat } from "./prometheus-heat.ts";
 
 type Answer = (url: URL) => Response | Promise<Response>;
 
-const once = { ...prometheusPolicy, attemptsMax: 1, timeoutMs: 200 };
+const once = { ...prometheusPolicy, attemptsMax: 1 };
 
 async function against<T>(answer: Answer, body: (url: string, calls: () => number) => Promise<T>): Promise<T> {
   let calls = 0;
@@ -64,7 +63,8 @@ describe("a Prometheus that is not well", () => {
   });
 
   test("one that hangs is given up", async () => {
-    expect((await failure(() => new Promise<Response>(() => undefined))).code).toBe("Timeout");
+    const policy = { ...once, timeoutMs: 200 };
+    expect((await failure(() => new Promise<Response>(() => undefined), { policy })).code).toBe("Timeout");
   });
 
   test("answers of another form are refused, whatever they are", async () => {
@@ -88,33 +88,24 @@ describe("a Prometheus that is not well", () => {
     );
   });
 
-  test("a million series are not taken into memory", async () => {
+  test("series without end are not taken into memory", async () => {
     const series = new TextEncoder().encode(
       `${JSON.stringify({ metric: { pv_name: "pvc-00000000-0000-0000-0000-000000000000" }, value: [1, "1"] })},`.repeat(
         1000,
       ),
     );
+    // Without an end, so that who would take it whole would never be done.
     const endless = () => {
-      let sent = 0;
       const body = new ReadableStream<Uint8Array>({
-        pull(controller) {
-          if (sent === 0)
-            controller.enqueue(Buffer.from('{"status":"success","data":{"resultType":"vector","result":['));
-          controller.enqueue(series);
-          sent += 1000;
-          if (sent >= 1_000_000) controller.close();
-        },
+        start: (controller) =>
+          controller.enqueue(Buffer.from('{"status":"success","data":{"resultType":"vector","result":[')),
+        pull: (controller) => controller.enqueue(series),
       });
       return new Response(body, { headers: { "content-type": "application/json" } });
     };
-    const before = residentBytes() ?? 0;
-    const { code, message } = await failure(endless, {
-      policy: { ...once, timeoutMs: 10_000 },
-      answerBytesMax: 16 * 1024 * 1024,
-    });
+    const { code, message } = await failure(endless, { answerBytesMax: 16 * 1024 * 1024 });
     expect(code).toBe("TooLarge");
     expect(message).toContain("narrow the series down");
-    expect((residentBytes() ?? 0) - before).toBeLessThan(128 * 1024 * 1024);
     const many = Array.from({ length: 11 }, () => ({ metric: {}, value: [1, "1"] }));
     expect((await failure(() => success("vector", many), { seriesMax: 10 })).message).toContain(
       "11 series, at most 10",

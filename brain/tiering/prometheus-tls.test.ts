@@ -28,7 +28,7 @@ describe.skipIf(missing !== undefined)("a Prometheus that serves by mutual TLS i
       certFile: await write("brain.crt", client.cert),
       keyFile: await write("brain.key", client.key),
     };
-  }, 60_000);
+  }, 180_000);
   afterAll(() => prometheus?.stop());
 
   const ping = async (given: PeerFiles): Promise<string> => {

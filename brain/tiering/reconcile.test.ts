@@ -103,7 +103,7 @@ class World implements AsyncDisposable {
         return written as never;
       },
     };
-    const policy = { ...mayastorPolicy, attemptsMax: 1, timeoutMs: 2_000 };
+    const policy = { ...mayastorPolicy, attemptsMax: 1 };
     const mayastor = new MayastorClient({ url: this.sim.url, policy });
     const { clock } = this;
     const deps = {

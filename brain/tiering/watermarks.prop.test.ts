@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import type { Tier } from "@couchestor/common/crd/storage-policy.ts";
-import { propertyRuns } from "@couchestor/common/testing/arbitraries.ts";
 import fc from "fast-check";
 import { type Watermarks, wantedTier } from "./watermarks.ts";
 
@@ -39,7 +38,7 @@ describe("watermarks", () => {
           iops >= m.high ? "hot" : iops <= m.low ? "cold" : m.warm > 0 && iops >= m.warm ? "warm" : undefined;
         expect(wantedTier(m, iops, undefined).tier).toBe(expected);
       }),
-      propertyRuns(1000),
+      { numRuns: 1000 },
     );
   });
 
@@ -65,7 +64,7 @@ describe("watermarks", () => {
         expect([alone, undefined]).toContain(wanted);
         if (wanted === undefined && alone !== undefined) expect(wantedTier(m, iops, from).reason).toBe("Hysteresis");
       }),
-      propertyRuns(1000),
+      { numRuns: 1000 },
     );
   });
 
@@ -75,7 +74,7 @@ describe("watermarks", () => {
         const near = [m.low, m.warm, m.high].some((mark) => iops >= mark * 0.9 && iops <= mark * 1.1);
         if (!near) expect(wantedTier(m, iops, from).reason).not.toBe("Hysteresis");
       }),
-      propertyRuns(1000),
+      { numRuns: 1000 },
     );
   });
 
@@ -92,7 +91,7 @@ describe("watermarks", () => {
           at = next;
         }
       }),
-      propertyRuns(1000),
+      { numRuns: 1000 },
     );
   });
 
@@ -109,7 +108,7 @@ describe("watermarks", () => {
           expect(rank[after(m, iops + more, from)]).toBeGreaterThanOrEqual(rank[after(m, iops, from)]);
         },
       ),
-      propertyRuns(1000),
+      { numRuns: 1000 },
     );
   });
 
@@ -120,7 +119,7 @@ describe("watermarks", () => {
         expect(tier).not.toBe("warm");
         if (iops > m.low && iops < m.high) expect(tier).toBeUndefined();
       }),
-      propertyRuns(500),
+      { numRuns: 500 },
     );
   });
 });

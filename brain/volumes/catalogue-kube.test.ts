@@ -35,7 +35,7 @@ describe.skipIf(missing !== undefined)("ECVolumes and ECStripes edited past the 
     catalogue = new Catalogue({ store, clock: systemClock, log: silentLog });
     await catalogue.load();
     catalogue.follow();
-  }, 120_000);
+  }, 300_000);
 
   afterAll(async () => {
     await catalogue?.stop();

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { z } from "zod";
 import { nameSchema } from "../api/primitives.ts";
 import { FileSystemError } from "../runtime/file-system.ts";
-import { hostileValues, propertyRuns } from "../testing/arbitraries.ts";
+import { hostileValues } from "../testing/arbitraries.ts";
 import { AppError, type ErrorCode, errorCodes } from "./app-error.ts";
 import { parseOrThrow } from "./from-zod.ts";
 import { errorFromProblem, problemContentType, problemResponse, toAppError, toProblem } from "./http.ts";
@@ -66,7 +66,7 @@ test("no body of a peer, however strange, makes errorFromProblem throw", () => {
     fc.property(fc.integer({ min: 400, max: 599 }), hostileValues, (status, body) => {
       expect(errorFromProblem(status, body)).toBeInstanceOf(AppError);
     }),
-    propertyRuns(300),
+    { numRuns: 300 },
   );
 });
 

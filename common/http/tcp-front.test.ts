@@ -39,7 +39,7 @@ test("a caller gets all of the last answer though the server behind closes at on
   for (const caller of callers) caller.write("ask");
   expect(await Promise.all(all)).toEqual(callers.map(() => 4_000_000));
   // None of them has closed its side.
-  const untilMs = systemClock.monotonicMs() + 5_000;
+  const untilMs = systemClock.monotonicMs() + 60_000;
   while (front.connectionsOf(portOf(behind)) > 0 && systemClock.monotonicMs() < untilMs) await systemClock.sleep(5);
   expect(front.connectionsOf(portOf(behind))).toBe(0);
   for (const caller of callers) caller.destroy();

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { AppError } from "../errors/app-error.ts";
-import { hostileValues, propertyRuns } from "../testing/arbitraries.ts";
+import { hostileValues } from "../testing/arbitraries.ts";
 import { FakeClock } from "../testing/fake-clock.ts";
 import { createLogger, type LogFormat } from "./logger.ts";
 import { redact } from "./redact.ts";
@@ -96,6 +96,6 @@ test("anything can be logged: cycles, huge values and hostile ones", () => {
     fc.property(hostileValues, (value) => {
       JSON.parse(JSON.stringify({ value: redact(value) }));
     }),
-    propertyRuns(200),
+    { numRuns: 200 },
   );
 });

@@ -1,14 +1,5 @@
-/**
- * Shared generators for property tests, and the one place where their seed is read.
- * A failing run prints its seed; `COUCHESTOR_SEED=<seed>` repeats it.
- */
+/** Shared generators for property tests. */
 import fc from "fast-check";
-
-/** Parameters for `fc.assert`: the seed of the environment, or a fresh one that fast-check prints on failure. */
-export function propertyRuns(numRuns: number): fc.Parameters<unknown> {
-  const seed = process.env["COUCHESTOR_SEED"];
-  return seed === undefined ? { numRuns } : { numRuns, seed: Number(seed) };
-}
 
 /** Numbers of bytes, small ones and those near powers of two more often. */
 export const byteCounts: fc.Arbitrary<number> = fc.oneof(

@@ -44,7 +44,7 @@ async function serve(): Promise<string> {
 
 /** Asks as the clients of the brain do. */
 async function ask(url: string, credentials: PeerCredentials): Promise<string> {
-  const policy = { ...policies.query, attemptsMax: 1, timeoutMs: 2_000 };
+  const policy = { ...policies.query, attemptsMax: 1, timeoutMs: 20_000 };
   const client = createClient({ peer: "Prometheus", baseUrl: url, tls: () => credentials.tls(), policy });
   return await client.json("GET", "/", z.object({ ok: z.boolean() }), { headers: credentials.headers() }).then(
     () => "answered",

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { AppError } from "../errors/app-error.ts";
-import { byteCounts, propertyRuns } from "../testing/arbitraries.ts";
+import { byteCounts } from "../testing/arbitraries.ts";
 import { approximateBytes, formatBytes, parseBytes } from "./bytes.ts";
 import { durationMsMax, formatDuration, parseDuration } from "./duration.ts";
 import { formatRate, parseRate } from "./rate.ts";
@@ -9,21 +9,21 @@ import { formatRate, parseRate } from "./rate.ts";
 test("every number of bytes is read back from its text exactly", () => {
   fc.assert(
     fc.property(byteCounts, (bytes) => parseBytes(formatBytes(bytes)) === bytes),
-    propertyRuns(2000),
+    { numRuns: 2000 },
   );
 });
 
 test("every rate is read back from its text exactly", () => {
   fc.assert(
     fc.property(byteCounts, (bytes) => parseRate(formatRate(bytes + 1 - (bytes % 2))) === bytes + 1 - (bytes % 2)),
-    propertyRuns(1000),
+    { numRuns: 1000 },
   );
 });
 
 test("every duration is read back from its text exactly", () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: durationMsMax }), (ms) => parseDuration(formatDuration(ms)) === ms),
-    propertyRuns(2000),
+    { numRuns: 2000 },
   );
 });
 
@@ -34,7 +34,7 @@ test("the rounded size is within half a percent of the exact one", () => {
       const read = parseBytes(approximateBytes(bytes));
       expect(Math.abs(read - bytes)).toBeLessThanOrEqual(bytes * 0.006 + 1);
     }),
-    propertyRuns(500),
+    { numRuns: 500 },
   );
 });
 
@@ -75,6 +75,6 @@ test("any text either parses to a safe whole number or is refused with InvalidAr
         expect((error as AppError).code).toBe("InvalidArgument");
       }
     }),
-    propertyRuns(3000),
+    { numRuns: 3000 },
   );
 });

@@ -36,9 +36,9 @@ test("one disk of each kind is there", () => {
 
 test("an NVMe disk comes, keeps what was written over its removal, and goes again", async () => {
   const plug = { verb: "plug", disk: "hot", kind: "nvme", serial: "HOT1", sizeMiB: 64, slot: "rp1" } as const;
-  const appears = () => until(async () => bySerial("HOT1"), 20_000, "the disk did not appear");
+  const appears = () => until(async () => bySerial("HOT1"), 120_000, "the disk did not appear");
   const disappears = () =>
-    until(async () => (bySerial("HOT1") === undefined ? true : undefined), 20_000, "the disk stayed");
+    until(async () => (bySerial("HOT1") === undefined ? true : undefined), 120_000, "the disk stayed");
   await askHost(plug);
   const first = await appears();
   command("bash", "-c", `printf couchestor | dd of=/dev/${first} conv=notrunc oflag=sync status=none`);
@@ -54,7 +54,7 @@ test("an NVMe disk comes, keeps what was written over its removal, and goes agai
 test("a SCSI disk with a bad sector refuses that sector alone", async () => {
   const faults = [{ operation: "read", sector: 8, errno: 5 }] as const;
   await askHost({ verb: "plug", disk: "bad", kind: "scsi", serial: "BAD1", sizeMiB: 16, faults: [...faults] });
-  const name = await until(async () => bySerial("BAD1"), 20_000, "the disk did not appear");
+  const name = await until(async () => bySerial("BAD1"), 120_000, "the disk did not appear");
   const read = (skip: number) =>
     Bun.spawnSync(["dd", `if=/dev/${name}`, "of=/dev/null", "bs=4096", `skip=${skip}`, "count=1", "iflag=direct"])
       .exitCode;

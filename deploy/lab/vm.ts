@@ -114,7 +114,7 @@ async function attend(qemu: Bun.Subprocess, job: string, options: JobOptions, cl
 }
 
 async function serveRequests(job: string, clock: Clock, signal: AbortSignal): Promise<void> {
-  const qmp = await connectQmp(join(job, "qmp"), clock, 10_000);
+  const qmp = await connectQmp(join(job, "qmp"), clock, 60_000);
   const actions = hostActions(qmp, job);
   try {
     while (!signal.aborted) {

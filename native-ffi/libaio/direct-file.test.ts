@@ -175,29 +175,29 @@ describe.skipIf(!available)("direct file", () => {
   });
 });
 
-/** A loop device over a file, where root may make one. */
+/** A loop device over a file of 4 MiB, where root may make one. */
 function loopDevice(path: string): string | undefined {
+  writeFileSync(path, "");
+  truncateSync(path, 4 * 1024 * 1024);
   const made = spawnSync("losetup", ["--find", "--show", path], { encoding: "utf8" });
   return made.status === 0 ? made.stdout.trim() : undefined;
 }
 
-describe.skipIf(!available)("block device", () => {
-  test("has the size of its file, keeps what is written, and refuses a second user", async () => {
-    const path = join(mkdtempSync(join(tmpdir(), "couchestor-loop-")), "image");
-    writeFileSync(path, "");
-    truncateSync(path, 4 * 1024 * 1024);
-    const device = loopDevice(path);
-    try {
-      if (!device) {
-        process.stderr.write(
-          "skipped: block device through libaio (losetup needs root and a kernel with loop devices)\n",
-        );
-        return;
-      }
-      const file = await openDirectFile(device);
+const loopFolder = mkdtempSync(join(tmpdir(), "couchestor-loop-"));
+const device = available ? loopDevice(join(loopFolder, "image")) : undefined;
+afterAll(() => {
+  if (device !== undefined) spawnSync("losetup", ["--detach", device]);
+  rmSync(loopFolder, { recursive: true, force: true });
+});
+
+describe.skipIf(device === undefined)(
+  "block device (needs libaio, losetup, root and a kernel with loop devices)",
+  () => {
+    test("has the size of its file, keeps what is written, and refuses a second user", async () => {
+      const file = await openDirectFile(device as string);
       expect(file.isBlockDevice).toBe(true);
       expect(file.sizeBytes).toBe(4 * 1024 * 1024);
-      expect(await codeOf(openDirectFile(device))).toBe("EBUSY");
+      expect(await codeOf(openDirectFile(device as string))).toBe("EBUSY");
       await file.write([pattern(8192, 10)], 12_288);
       await file.sync();
       const into = new Uint8Array(8192);
@@ -205,9 +205,6 @@ describe.skipIf(!available)("block device", () => {
       expect(Buffer.compare(into, pattern(8192, 10))).toBe(0);
       expect(await codeOf(file.write([new Uint8Array(4096)], 4 * 1024 * 1024))).toBe("ENOSPC");
       await file.close();
-    } finally {
-      if (device) spawnSync("losetup", ["--detach", device]);
-      rmSync(join(path, ".."), { recursive: true, force: true });
-    }
-  });
-});
+    });
+  },
+);

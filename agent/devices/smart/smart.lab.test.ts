@@ -1,6 +1,6 @@
 /**
  * What devices say of their health, against `smartctl --json` of the same devices in the same minute.
- * lab: machine=standard timeoutSeconds=240
+ * lab: machine=standard timeoutSeconds=900
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, constants, openSync, readdirSync, readFileSync } from "node:fs";
@@ -185,7 +185,7 @@ describe("SCSI", () => {
   let path = "";
   beforeAll(async () => {
     command("modprobe", "scsi_debug", "dev_size_mb=16");
-    path = await until(async () => scsiByModel("scsi_debug"), 20_000, "no scsi_debug disk");
+    path = await until(async () => scsiByModel("scsi_debug"), 120_000, "no scsi_debug disk");
   });
   test("scsi_debug: status and temperatures are smartctl's", () => {
     const theirs = smartctl(path);
@@ -236,16 +236,16 @@ describe("in the worker", () => {
           return undefined;
         }
       },
-      20_000,
+      120_000,
       "no hot-plugged controller",
     );
     expect(await failureOf(path, "nvme")).toBe("none");
     await askHost({ verb: "unplug", device: "hot" });
-    await until(async () => ((await failureOf(path, "nvme")) === "gone" ? true : undefined), 20_000, "still there");
+    await until(async () => ((await failureOf(path, "nvme")) === "gone" ? true : undefined), 120_000, "still there");
     await askHost({ verb: "plug", disk: "virt", kind: "virtio", serial: "VIRT1", sizeMiB: 64, slot: "rp2" });
     const virtual = await until(
       async () => readdirSync("/sys/block").find((name) => name.startsWith("vd")),
-      20_000,
+      120_000,
       "no virtio disk",
     );
     expect(await failureOf(`/dev/${virtual}`, "scsi")).toBe("unsupported");

@@ -64,7 +64,7 @@ export async function labPool(path: string): Promise<LabPool> {
           await registry.maintain();
           return info().state === "Online" ? store() : undefined;
         },
-        60_000,
+        180_000,
         `the pool did not come back: ${info().reason}`,
       ),
     async [Symbol.asyncDispose]() {
@@ -76,7 +76,7 @@ export async function labPool(path: string): Promise<LabPool> {
 
 /** Waits for the disk with this serial number and gives its device file. */
 export function diskBySerial(serial: string): Promise<string> {
-  return until(async () => diskNow(serial), 30_000, `no disk with serial number ${serial}`);
+  return until(async () => diskNow(serial), 120_000, `no disk with serial number ${serial}`);
 }
 
 /** The device file of the disk with this serial number, if it is there now. */

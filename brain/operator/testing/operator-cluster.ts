@@ -109,7 +109,6 @@ export class BrainProcess implements AsyncDisposable {
   /** Where it listens. */
   async endpoint(): Promise<Endpoint> {
     return await until("the brain listens", () => readEndpoint(this.dataDir), {
-      timeoutMs: 20_000,
       giveUp: () => {
         if (this.process.exitCode !== null) throw new Error(`the brain ended:\n${this.process.logTail()}`);
       },
@@ -123,16 +122,13 @@ export class BrainProcess implements AsyncDisposable {
     return { status: response.status, checks };
   }
 
-  async ready(timeoutMs = 20_000): Promise<void> {
+  async ready(timeoutMs = 60_000): Promise<void> {
     let last: unknown;
-    await until(
-      "the brain is ready",
-      async () => {
-        last = await this.readiness();
-        return (last as { status: number }).status === 200;
-      },
-      { timeoutMs },
-    ).catch(async (cause: unknown) => {
+    const ready = async () => {
+      last = await this.readiness();
+      return (last as { status: number }).status === 200;
+    };
+    await until("the brain is ready", ready, { timeoutMs }).catch(async (cause: unknown) => {
       throw new Error(`not ready: ${JSON.stringify(last)}\n${this.process.logTail()}`, { cause });
     });
   }
@@ -188,14 +184,14 @@ export class AgentProcess implements AsyncDisposable {
   }
 
   /** Waits until this brain says that it hears of the agent. */
-  async heardBy(brain: BrainProcess, timeoutMs = 10_000): Promise<void> {
+  async heardBy(brain: BrainProcess): Promise<void> {
     let last: unknown;
     const check = async () => {
       last = await brain.cli("node", "list", "--json");
       const { nodes = [] } = JSON.parse((last as { stdout: string }).stdout) as { nodes?: Node[] };
       return nodes.some(({ nodeName, state }) => nodeName === this.name && state === "Online");
     };
-    await until(`${this.name} is heard`, check, { timeoutMs, everyMs: 200 }).catch((cause: unknown) => {
+    await until(`${this.name} is heard`, check, { everyMs: 200 }).catch((cause: unknown) => {
       throw new Error(`${this.name}: ${JSON.stringify(last)}\n${this.process.logTail()}`, { cause });
     });
   }

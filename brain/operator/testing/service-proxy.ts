@@ -44,15 +44,11 @@ export class ServiceProxy implements AsyncDisposable {
   }
 
   /** Waits until connections go to this address. */
-  async leadsTo(address: string, timeoutMs = 10_000): Promise<Slice> {
-    return await until(
-      `the slice names ${address}`,
-      async () => {
-        const slice = await this.slice();
-        return slice.endpoints?.[0]?.addresses[0] === address ? slice : undefined;
-      },
-      { timeoutMs },
-    );
+  async leadsTo(address: string): Promise<Slice> {
+    return await until(`the slice names ${address}`, async () => {
+      const slice = await this.slice();
+      return slice.endpoints?.[0]?.addresses[0] === address ? slice : undefined;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,7 +7,7 @@ import { publish } from "./environment.ts";
 import { MayastorServer } from "./http-front.ts";
 
 const uuid = "00000000-0000-4000-8000-000000000001";
-const policy = { ...mayastorPolicy, attemptsMax: 1, timeoutMs: 700 };
+const policy = { ...mayastorPolicy, attemptsMax: 1 };
 
 test("over HTTP the client sees the same: what is done, what is refused, and what is not known", async () => {
   await using server = new MayastorServer({
@@ -38,6 +38,7 @@ test("over HTTP the client sees the same: what is done, what is refused, and wha
     await client.cordonPool("cold-2");
   }
   plane.fault = () => ({ kind: "before", how: "silent" });
-  const error = await client.volumes().catch((e: unknown) => e);
+  const impatient = new MayastorClient({ url: server.url, policy: { ...policy, timeoutMs: 300 } });
+  const error = await impatient.volumes().catch((e: unknown) => e);
   expect(isAppError(error, "Timeout")).toBe(true);
 });
