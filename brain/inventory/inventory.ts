@@ -10,6 +10,7 @@ import { parseOrThrow } from "@couchestor/common/errors/from-zod.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import { z } from "zod";
 import type { BrainContext } from "../ports.ts";
+import { readAll } from "../store/read-all.ts";
 import type { ClusterIdentity } from "./cluster.ts";
 import { differsInSubstance, judgeInstance, type LiveNode, poolsOf } from "./live-node.ts";
 import { type DeviceConditions, NodeWriter, type StoredListener } from "./node-writer.ts";
@@ -52,7 +53,8 @@ export class Inventory {
   /** Loads what the store knows; those nodes count as unheard until they speak or `offlineAfterMs` has passed. */
   async load(): Promise<void> {
     this.#startedMs = this.#context.clock.monotonicMs();
-    for (const object of (await this.#context.store.list(storageNodeKind)).items) {
+    const { store, log } = this.#context;
+    for (const object of await readAll(store, storageNodeKind, (node, { message }) => log.error({ node }, message))) {
       if (!object.status) continue;
       const node = this.#blank(object.metadata.name);
       node.stored = object.status;

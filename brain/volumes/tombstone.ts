@@ -6,11 +6,10 @@ import { apiVersion } from "@couchestor/common/crd/object.ts";
 import { type Tombstone, type TombstoneSpec, tombstoneKind } from "@couchestor/common/crd/volume-tombstone.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import type { ResourceStore, Unreadable } from "../store/ports.ts";
+import { readAll } from "../store/read-all.ts";
 
 /** Tombstones that no pool waits for. */
 export const restingMax = 4096;
-
-const listAttemptsMax = 5;
 
 const isPending = (stone: Tombstone): boolean => (stone.status?.pendingPools.length ?? 0) > 0;
 
@@ -30,15 +29,8 @@ export class Tombstones {
   }
 
   async load(): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        for await (const { items } of this.#store.pages(tombstoneKind, { unreadable: this.#unreadable }))
-          for (const stone of items) this.#byVolume.set(stone.spec.volumeUuid, stone);
-        return;
-      } catch (error) {
-        if (!isAppError(error, "Conflict") || attempt === listAttemptsMax) throw error;
-      }
-    }
+    for (const stone of await readAll(this.#store, tombstoneKind, this.#unreadable))
+      this.#byVolume.set(stone.spec.volumeUuid, stone);
   }
 
   of(volumeUuid: string): Tombstone | undefined {
