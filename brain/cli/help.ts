@@ -51,7 +51,7 @@ export function overviewHelp(
     "  couchestor standalone --data-dir ./data --agents 6",
     "  couchestor volume import photos --file photos.img --code 4+2 --data-dir ./data",
     "",
-    "exit codes: 0 done, 1 failed or a comparison failed, 2 wrong use or refused",
+    "exit codes: 0 done, 1 failed or a comparison failed, 2 wrong use, or a disk or data folder that is refused",
   ].join("\n");
 }
 

@@ -4,6 +4,7 @@ import { createClient } from "@couchestor/common/http/client.ts";
 import { type Command, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
+import { ofKubernetes } from "../of-kubernetes.ts";
 
 export const migrationAbort: Command = {
   path: ["migration", "abort"],
@@ -23,7 +24,7 @@ export const migrationAbort: Command = {
     const dryRun = args.flag("dry-run");
     const path = `/v1/migrations/${encodeURIComponent(name)}/abort`;
     const options = { body: { dryRun }, signal: context.signal };
-    const answer = await client.json("POST", path, migrationAnswerSchema, options);
+    const answer = await ofKubernetes(client.json("POST", path, migrationAnswerSchema, options));
     const held = answer.status?.heldSteering?.length ?? 0;
     const undone =
       held === 0 ? "nothing is set in Mayastor at the moment" : `${held} cordon(s) or label(s) are taken back`;

@@ -4,6 +4,7 @@ import { createClient } from "@couchestor/common/http/client.ts";
 import { type Command, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
+import { ofKubernetes } from "../of-kubernetes.ts";
 import type { Output } from "../output.ts";
 import { progressText, stateText, tookText } from "./rows.ts";
 
@@ -20,7 +21,7 @@ export const migrationDescribe: Command = {
     const { url, tls } = await connectBrain(context, args);
     const client = createClient({ peer: "brain", baseUrl: url, tls });
     const path = `/v1/migrations/${encodeURIComponent(args.argument("NAME"))}`;
-    const answer = await client.json("GET", path, migrationAnswerSchema, { signal: context.signal });
+    const answer = await ofKubernetes(client.json("GET", path, migrationAnswerSchema, { signal: context.signal }));
     output.result(answer, () => describe(output, answer, host.clock.wallMs()));
     return exitOk;
   },

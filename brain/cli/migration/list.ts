@@ -4,6 +4,7 @@ import { createClient } from "@couchestor/common/http/client.ts";
 import { type Command, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
+import { ofKubernetes } from "../of-kubernetes.ts";
 import { progressText, stateText, tookText } from "./rows.ts";
 
 const answerBytesMax = 64 * 1024 * 1024;
@@ -35,7 +36,7 @@ export const migrationList: Command = {
       limit: args.number("limit"),
     };
     const options = { query, answerBytesMax, signal: context.signal };
-    const answer = await client.json("GET", "/v1/migrations", migrationsAnswerSchema, options);
+    const answer = await ofKubernetes(client.json("GET", "/v1/migrations", migrationsAnswerSchema, options));
     const nowMs = host.clock.wallMs();
     output.result(answer, () => {
       if (answer.migrations.length === 0) return output.line("no migrations");

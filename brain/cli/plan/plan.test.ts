@@ -69,6 +69,15 @@ afterEach(() => server.stop(true));
 const ask = (...argv: string[]) =>
   run(["plan", ...argv, "--brain", `http://127.0.0.1:${server.port}`], { clock: new FakeClock(sampleNowMs + 10_000) });
 
+test("a brain that has no policies says so, not that it lacks a route", async () => {
+  using elsewhere = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: appOf("test", [], () => undefined).fetch });
+  const at = ["--brain", `http://127.0.0.1:${elsewhere.port}`];
+  for (const argv of [["plan"], ["migration", "list"], ["migration", "describe", "m"], ["migration", "abort", "m"]]) {
+    const { code, stderr } = await run([...argv, ...at]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("--store kubernetes knows StoragePolicies")]);
+  }
+});
+
 describe("plan", () => {
   test("says of each volume its tier, heat and target, what would move where, and why", async () => {
     expect((await ask()).stdout).toBe(
@@ -99,6 +108,7 @@ pvc-quiet   default/claim-pvc-quiet   hot   unknown  -       stay    -          
 
   test("can leave out what stays, and says when it lists less than there is, is old, or lacks something", async () => {
     expect((await ask("--moves")).stdout).not.toContain("pvc-quiet");
+    expect((await ask("--moves", "--volume", "pvc-quiet")).stdout).toEndWith("\nall volumes stay where they are\n");
     latest = report({ takenAtMs: sampleNowMs - 600_000, warnings: ["Mayastor can't be reached"] });
     const { stderr, code } = await ask("--limit", "2");
     expect(code).toBe(0);

@@ -5,6 +5,7 @@ import { formatDuration } from "@couchestor/common/units/duration.ts";
 import { type Command, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
+import { ofKubernetes } from "../of-kubernetes.ts";
 import type { Output, Tone } from "../output.ts";
 
 const answerBytesMax = 256 * 1024 * 1024;
@@ -36,17 +37,15 @@ export const plan: Command = {
     const client = createClient({ peer: "brain", baseUrl: url, tls });
     const limit = args.number("limit");
     const query = { policy: args.text("policy"), volume: args.text("volume"), limit };
-    const answer = await client.json("GET", "/v1/plan", planAnswerSchema, {
-      query,
-      answerBytesMax,
-      signal: context.signal,
-    });
+    const options = { query, answerBytesMax, signal: context.signal };
+    const answer = await ofKubernetes(client.json("GET", "/v1/plan", planAnswerSchema, options));
     const only = args.flag("moves");
     const entries = only ? answer.entries.filter(({ action }) => action !== "stay") : answer.entries;
     output.result({ ...answer, entries }, () => {
       policiesTable(output, answer);
       output.line();
-      entriesTable(output, entries);
+      if (entries.length > 0) entriesTable(output, entries);
+      else output.line(answer.entries.length === 0 ? "no volumes" : "all volumes stay where they are");
     });
     if (answer.entries.length < answer.total) {
       output.note(`${answer.entries.length} of ${answer.total} volumes are listed; --limit lists more`);
@@ -92,10 +91,6 @@ function policiesTable(output: Output, { policies }: PlanAnswer): void {
 }
 
 function entriesTable(output: Output, entries: readonly PlanEntryView[]): void {
-  if (entries.length === 0) {
-    output.line("no volumes");
-    return;
-  }
   output.table(
     ["volume", "claim", "tier", "iops", "target", "action", "where", "why"],
     entries.map((entry) => [
