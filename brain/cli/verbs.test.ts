@@ -152,6 +152,13 @@ node-1  p0    wwn-0x5  held back          2  the medium has become read-only
 photos-0000000016: no room
 `,
     );
+    // Whoever waits in order to take a disk out must not be told that all is elsewhere.
+    expect((await ask("repair", "status", "--wait")).code).toBe(1);
+    cluster.repair = { ...idleRepair(), blocked: [{ stripe: "photos-0000000016", reason: "two domains are missing" }] };
+    expect((await ask("repair", "status", "--wait")).code).toBe(1);
+    cluster.repair = { ...idleRepair(), paused: true, waiting: [{ nodeName: "node-2", repairInSeconds: 30 }] };
+    expect((await ask("repair", "status", "--wait")).code).toBe(1);
+    cluster.repair = idleRepair();
     expect((await ask("repair", "status", "--wait")).code).toBe(0);
   });
 

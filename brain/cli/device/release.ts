@@ -9,7 +9,8 @@ export const deviceRelease: Command = {
   summary: "Give a claimed disk back: its pool is no more",
   description:
     "Erases the label, after which no agent can open the pool. Refused while an agent has it open, and while it holds chunks unless --destroy-data " +
-    "is given. To keep the data, stop the agent's use of the pool, wait until `repair status` has nothing to do, and release it then. Needs root.",
+    "is given. To keep the data, stop the agent's use of the pool; when `pool list` no longer shows it Online, wait until `repair status --wait` ends with " +
+    "exit code 0, since then the other pools have all of it; and release the disk with --destroy-data. Needs root.",
   arguments: [deviceId],
   options: {
     "destroy-data": { kind: "flag", help: "Release it even though it holds chunks, which are lost" },

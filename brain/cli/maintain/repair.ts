@@ -1,6 +1,6 @@
 /** `couchestor repair status`, `pause` and `resume` */
 import type { EvacuationStatus, RepairStatus } from "@couchestor/common/api/admin.ts";
-import { type Command, type CommandContext, exitOk } from "../command.ts";
+import { type Command, type CommandContext, exitFailed, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
 import { secondsText } from "../progress.ts";
@@ -11,6 +11,8 @@ const blockedShownMax = 10;
 export const repairStatus: Command = {
   path: ["repair", "status"],
   summary: "Show what is being rebuilt, how fast, and until when",
+  description:
+    "With --wait it also waits for pools that are away to be given up, which takes the brain's --repair-after. Exit code 1 if it could not wait for all: rebuilds are paused or blocked, or too many devices are failing.",
   arguments: [],
   options: {
     wait: {
@@ -34,7 +36,7 @@ export const repairStatus: Command = {
       bar.stop({ remove: true });
     }
     output.result(status, () => show(output, status));
-    return exitOk;
+    return args.flag("wait") && isLeft(status) ? exitFailed : exitOk;
   },
 };
 
@@ -70,7 +72,8 @@ async function setPaused(
 
 function show(output: CommandContext["output"], status: RepairStatus): void {
   const idle = status.queued === 0 && status.running === 0;
-  const state = status.paused ? output.paint("paused", "warn") : idle ? "nothing to rebuild" : "rebuilding";
+  const nothing = status.waiting.length > 0 ? "nothing to rebuild yet" : "nothing to rebuild";
+  const state = status.paused ? output.paint("paused", "warn") : idle ? nothing : "rebuilding";
   output.line(
     `repair   ${state}; ${countText(status.queued, "run")} queued, ${status.running} under way, ${blockedOf(status)} blocked`,
   );
@@ -112,6 +115,12 @@ function showBlocked(output: CommandContext["output"], status: Pick<RepairStatus
 /** Whether something is left to do that can be done. */
 function isOpen({ queued, running, waiting, evacuation }: RepairStatus): boolean {
   return queued + running + waiting.length + evacuation.running + (evacuation.heldBack ? 0 : evacuation.queued) > 0;
+}
+
+/** Whether shards are missing or on failing devices, be it that nothing can be done for them now. */
+function isLeft(status: RepairStatus): boolean {
+  const { evacuation } = status;
+  return isOpen(status) || blockedOf(status) + evacuation.queued + blockedOf(evacuation) > 0;
 }
 
 /** Pools on failing devices; nothing if there are none. */
