@@ -15,6 +15,8 @@ describe("wrong use exits 2 and says what is allowed", () => {
     [["volum", "list"], 'did you mean "volume"?'],
     [["volume", "lst"], 'did you mean "couchestor volume list"?'],
     [["demoo"], 'did you mean "demo"?'],
+    [["xyzzy"], '"xyzzy" is not a verb; `couchestor help` lists them'],
+    [["volume", "xyzzy"], "is not a verb. There are: create, "],
     [["volume", "list", "--jsn"], "did you mean --json?"],
     [["volume", "import", "a"], "--file FILE is missing"],
     [["volume", "import"], "NAME is missing"],

@@ -79,12 +79,12 @@ function unknownVerb(words: readonly string[], argv: readonly string[], output: 
   if (group.length > 0 && second !== undefined) {
     const guess = nearest(second, secondWords(group));
     throw new UsageError(
-      `"couchestor ${first} ${second}" is not a verb${guess === undefined ? "" : `; did you mean "couchestor ${first} ${guess}"?`} There are: ${secondWords(group).join(", ")}`,
+      `"couchestor ${first} ${second}" is not a verb${guess === undefined ? "." : `; did you mean "couchestor ${first} ${guess}"?`} There are: ${secondWords(group).join(", ")}`,
     );
   }
   const guess = nearest(first, firstWords());
   throw new UsageError(
-    `"${first}" is not a verb${guess === undefined ? "" : `; did you mean "${guess}"?`} \`couchestor help\` lists them`,
+    `"${first}" is not a verb${guess === undefined ? ";" : `; did you mean "${guess}"?`} \`couchestor help\` lists them`,
   );
 }
 

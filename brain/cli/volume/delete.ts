@@ -5,7 +5,7 @@ import { type Command, type CommandContext, exitOk } from "../command.ts";
 import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
 import { UsageError } from "../parsed-arguments.ts";
-import { sizeText } from "../text.ts";
+import { countText, sizeText } from "../text.ts";
 import { volumeName } from "./arguments.ts";
 
 export const volumeDelete: Command = {
@@ -29,7 +29,7 @@ export const volumeDelete: Command = {
     const { output } = context;
     const client = await connectBrain(context, args);
     const volume = await client.volume(args.argument("NAME"));
-    const what = `volume ${volume.name}: ${sizeText(volume.sizeBytes)}, ${volume.runs.written} runs, ${volume.phase}, ${volume.health}`;
+    const what = `volume ${volume.name}: ${sizeText(volume.sizeBytes)}, ${countText(volume.runs.written, "run")}, ${volume.phase}, ${volume.health}`;
     if (args.flag("dry-run")) {
       output.result({ dryRun: true, volume }, () => output.line(`would delete ${what}`));
       return exitOk;
