@@ -45,9 +45,9 @@ async function main(argv: readonly string[]): Promise<number> {
         async () => (await import("./brain/bench/operator.ts")).operatorBenches,
       ]);
     case "codec-selftest":
-      return codecSelfTest(rest.includes("--json"));
+      return (await usage(word, rest, ["--json"])) ?? codecSelfTest(rest.includes("--json"));
     case "worker-selftest":
-      return workerSelfTest();
+      return (await usage(word, rest, [])) ?? workerSelfTest();
     default:
       return commandLine(word === "--version" || word === "-v" ? ["version", ...rest] : argv);
   }
@@ -66,6 +66,20 @@ function exitWithParent(): void {
   process.stdin.once("error", gone);
   process.stdin.resume();
   process.stdin.unref?.();
+}
+
+/** Explains a word of our own instead of running it, if that is asked for or something is not known; the exit code then. */
+async function usage(word: string, rest: readonly string[], flags: readonly string[]): Promise<number | undefined> {
+  const unknown = rest.find((each) => !flags.includes(each));
+  if (unknown === undefined) return undefined;
+  const { otherWords } = await import("./brain/cli/other-words.ts");
+  const text = `usage: ${["couchestor", word, ...flags.map((flag) => `[${flag}]`)].join(" ")}\n${new Map(otherWords).get(word)}\n`;
+  if (unknown === "--help" || unknown === "-h") {
+    process.stdout.write(text);
+    return 0;
+  }
+  process.stderr.write(`error: got "${unknown}"\n${text}`);
+  return 2;
 }
 
 async function codecSelfTest(json: boolean): Promise<number> {

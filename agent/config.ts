@@ -152,7 +152,7 @@ function flagValues(argv: readonly string[], problems: string[]): Values {
 function nodeNameOf(name: string): string {
   const parsed = nameSchema.safeParse(name);
   if (parsed.success) return name;
-  const why = parsed.error.issues[0]?.message;
+  const why = name === "" ? "a name is needed" : parsed.error.issues[0]?.message;
   throw new AppError("InvalidArgument", `--node-name: got "${name}", ${why}, such as node-1`);
 }
 

@@ -105,7 +105,7 @@ async function freshSuperblock({ device, path, format, fresh }: BlockMediumOptio
   if (!format && !(await readAt(device, 0, slotsOffsetBytes)).every((byte) => byte === 0))
     throw new AppError(
       "FailedPrecondition",
-      `pool ${path}: the device has no superblock of ours and its first MiB is not zeros; say explicitly that it may be formatted, which destroys what is on it`,
+      `pool ${path}: the device has no superblock of ours and its first MiB is not zeros. To make a pool of it, which destroys what is on it: couchestor device claim ID --pool NAME --wipe`,
       { data: { field: "path", got: path } },
     );
   return { ...template, kind: "block", slotsOffsetBytes, slotCount };

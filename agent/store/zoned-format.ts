@@ -97,7 +97,7 @@ async function refuseContent({ device, path }: FormatOptions, zones: readonly Zo
   if (foreign === undefined) return;
   throw new AppError(
     "FailedPrecondition",
-    `pool ${path}: the device has no superblock of ours and ${foreign}; say explicitly that it may be formatted, which destroys what is on it`,
+    `pool ${path}: the device has no superblock of ours and ${foreign}. To make a pool of it, which destroys what is on it: couchestor device claim ID --pool NAME --wipe`,
     { data: { field: "path", got: path } },
   );
 }

@@ -232,7 +232,7 @@ describe.skipIf(missing !== undefined)(
         );
       });
       const { stdout } = await brain.cli("plan", "--moves");
-      expect(stdout).toContain("no volumes");
+      expect(stdout).toContain("all volumes stay where they are");
       const { status, checks } = await brain.readiness();
       expect([status, checks["apiServer"], checks["prometheus"]]).toEqual([
         503,

@@ -156,6 +156,6 @@ describe("recovery from the disks alone", () => {
       code: { family: "rs", k: 4, m: 2 },
       importing: false,
     });
-    expect(() => t.brain.recovery.start({ verify: true, dryRun: false })).toThrow("1 volumes");
+    expect(() => t.brain.recovery.start({ verify: true, dryRun: false })).toThrow("has volumes (1)");
   });
 });

@@ -44,7 +44,7 @@ export class Recovery {
     if (!request.dryRun && cluster.state === "claimed" && catalogue.volumes().length > 0) {
       throw new AppError(
         "FailedPrecondition",
-        `the database has ${catalogue.volumes().length} volumes: recovery is for a brain whose database was lost. Use a dry run to compare`,
+        `recovery is for a brain whose database was lost, and this one has volumes (${catalogue.volumes().length}); --dry-run compares`,
       );
     }
     const pools = this.#pools();
