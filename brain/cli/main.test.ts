@@ -25,7 +25,7 @@ describe("wrong use exits 2 and says what is allowed", () => {
     [["volume", "create", "a", "--size", "1GiB", "--code", "40+2", "--brain", "http://127.0.0.1:1"], "K 1–32"],
     [["standalone", "--data-dir", "d", "--repair-after", "soon"], '--repair-after: got "soon"'],
     [["standalone", "--data-dir", "d", "--log-format", "xml"], "allowed is one of text, json"],
-    [["stripe", "list", "--state", "Lost"], "allowed is one of Unwritten, Healthy, Degraded, Unrecoverable"],
+    [["stripe", "list", "--state", "Lost"], "allowed is one of Unwritten, Healthy, Degraded, Held, Unrecoverable"],
     [["node", "list"], "which brain?"],
     [["node", "list", "--brain", "localhost"], "http:// or https://"],
     [["node", "list", "--data-dir", "no-such-folder"], "does not exist"],

@@ -118,6 +118,6 @@ export function paintState(output: Output, state: string): string {
   if (["Healthy", "Online", "Ready", "Done"].includes(state)) return output.paint(state, "good");
   if (["Degraded", "Importing", "Deleting", "Full", "ReadOnly", "Running"].includes(state))
     return output.paint(state, "warn");
-  if (["Unrecoverable", "Offline", "Failed"].includes(state)) return output.paint(state, "bad");
+  if (["Unrecoverable", "Incomplete", "Held", "Offline", "Failed"].includes(state)) return output.paint(state, "bad");
   return output.paint(state, "dim");
 }

@@ -53,6 +53,38 @@ photos-0000000016    16–31  Unrecoverable  2+1     1  v1         #1 node-2/poo
     ).toBe(1);
   });
 
+  test("a run that is held and one that is gone are told with what to do, in volumes and in stripes", async () => {
+    const photos = cluster.volume("photos");
+    const runs = { ...photos.view.runs, held: 1, absent: 1 };
+    const uncovered = { stripes: 16, ranges: [{ firstStripe: 32, stripeCount: 16 }] };
+    photos.view = { ...photos.view, health: "Incomplete", runs, uncovered };
+    cluster.stripes = sampleStripes().map((stripe, i) =>
+      i === 0 ? { ...stripe, state: "Held", held: "its code changed, by hand. Put its spec back" } : stripe,
+    );
+    const gone = "volume photos: 16 stripes can't be read, no run covers them: 32–47. Their ECStripes are gone";
+    const held = "volume photos: 1 run is held, changed by hand, and can't be read: couchestor stripe list photos";
+    const why = "photos-0000000000 is held: its code changed, by hand. Put its spec back";
+    const shown: [string[], string[]][] = [
+      [
+        ["volume", "list"],
+        ["photos  Ready  Incomplete", gone, held],
+      ],
+      [
+        ["volume", "describe", "photos"],
+        [gone, held, "1 held, 1 not written, 1 gone"],
+      ],
+      [
+        ["stripe", "list", "photos", "--not-healthy"],
+        ["Held", why, gone],
+      ],
+      [["stripe", "describe", "photos-0000000000"], [why]],
+    ];
+    for (const [argv, texts] of shown) {
+      const { stdout } = await ask(...argv);
+      for (const text of texts) expect(stdout).toContain(text);
+    }
+  });
+
   test("stripe describe", async () => {
     const { stdout } = await ask("stripe", "describe", "photos-0000000016");
     expect(stdout).toContain("2+1: needs 2 shards, 1 can be reached");

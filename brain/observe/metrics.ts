@@ -23,6 +23,7 @@ function addVolumeMetrics({ services }: Brain, gauge: AddGauge): void {
       ["Unwritten", 0],
       ["Healthy", 0],
       ["Degraded", 0],
+      ["Held", 0],
       ["Unrecoverable", 0],
     ]);
     const stateOf = liveStates(services);

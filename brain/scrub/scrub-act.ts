@@ -7,6 +7,7 @@ import type { ActRecord } from "../acts/act-record.ts";
 import { chooseMover } from "../acts/choose-mover.ts";
 import { baseOf } from "../volumes/commit-rules.ts";
 import { addressesOf, currentNames, descriptorOf } from "../volumes/describe.ts";
+import { requireUnheld } from "../volumes/edited-runs.ts";
 import type { Services } from "../volumes/services.ts";
 
 export interface ScrubResult {
@@ -17,7 +18,7 @@ export interface ScrubResult {
   stale: boolean;
 }
 
-/** Scrubs a run and returns what was found. Undefined if there is nothing to scrub; throws when the act was dropped. */
+/** Scrubs a run and returns what was found. Undefined if there is nothing to scrub; throws when the act was dropped, `FailedPrecondition` if the run is held. */
 export async function scrubRun(
   services: Services,
   volume: EcVolume,
@@ -26,7 +27,10 @@ export async function scrubRun(
 ): Promise<ScrubResult | undefined> {
   const { inventory, cluster, acts, ownership, catalogue } = services;
   const run = await catalogue.freshRun(runName);
-  if (!run || run.spec.generation === 0) return undefined;
+  if (!run) return undefined;
+  // Its map may name chunks that never were, or no longer are.
+  requireUnheld(services, run);
+  if (run.spec.generation === 0) return undefined;
   const clusterUuid = cluster.require();
   const epoch = await ownership.epochOf(volume);
   const map = runMapOf(run.spec);

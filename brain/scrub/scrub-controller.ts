@@ -8,6 +8,7 @@ import { toAppError } from "@couchestor/common/errors/http.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { ActRecord } from "../acts/act-record.ts";
+import { gapsOf, stripesIn } from "../volumes/gaps.ts";
 import type { Services } from "../volumes/services.ts";
 import { scrubAndRepair } from "./scrub-run.ts";
 
@@ -21,6 +22,7 @@ export interface ScrubOptions {
 
 const jobsKeptMax = 32;
 const jobsRunningMax = 4;
+const failuresShownMax = 4;
 
 interface Job {
   report: ScrubReport;
@@ -74,7 +76,9 @@ export class ScrubController {
     const job: Job = { report, startedMs: context.clock.monotonicMs(), running: new Set(), checked: 0 };
     this.#jobs.set(report.id, job);
     this.#forgetOld();
-    const work = this.#run(job, targets, request).finally(() => this.#work.delete(work));
+    const work = this.#run(job, targets, request, this.#uncovered(request.volume)).finally(() =>
+      this.#work.delete(work),
+    );
     this.#work.add(work);
     return this.report(report.id);
   }
@@ -123,19 +127,25 @@ export class ScrubController {
     await Promise.allSettled([...this.#work, this.#background]);
   }
 
-  async #run(job: Job, targets: Target[], options: { deep: boolean; repair: boolean }): Promise<void> {
+  /** `leftOut`: what can't be checked at all, for a person. */
+  async #run(
+    job: Job,
+    targets: Target[],
+    options: { deep: boolean; repair: boolean },
+    leftOut: readonly string[],
+  ): Promise<void> {
     const { report } = job;
     const queue = [...targets];
-    const failures: string[] = [];
+    const failures = [...leftOut];
     const lane = async (): Promise<void> => {
       for (let target = queue.shift(); target; target = queue.shift()) {
         if (this.#abort.signal.aborted) return void failures.push("the brain is shutting down");
         try {
           await this.#one(target, options, job);
+          job.checked += target.stripes;
         } catch (error) {
           failures.push(`${target.runName}: ${toAppError(error).message}`);
         }
-        job.checked += target.stripes;
       }
     };
     await Promise.all(Array.from({ length: this.#options.concurrency }, lane));
@@ -143,7 +153,7 @@ export class ScrubController {
     report.stripesChecked = job.checked;
     report.state = failures.length > 0 ? "Failed" : "Done";
     if (failures.length > 0)
-      report.error = `${failures.length} runs were not checked: ${failures.slice(0, 4).join("; ")}`;
+      report.error = `not checked, ${failures.length} in all: ${failures.slice(0, failuresShownMax).join("; ")}`;
   }
 
   async #one(target: Target, options: { deep: boolean; repair: boolean }, job?: Job): Promise<void> {
@@ -175,15 +185,30 @@ export class ScrubController {
     report.findingsTruncated ||= found.truncated || found.findings.length > room;
   }
 
+  #volumes(name: string | undefined): EcVolume[] {
+    const { catalogue } = this.#services;
+    return name === undefined ? catalogue.volumes() : [catalogue.volume(name)];
+  }
+
+  /** Volumes with stripes that no run covers, each as a sentence. */
+  #uncovered(volumeName: string | undefined): string[] {
+    return this.#volumes(volumeName).flatMap((volume) => {
+      const gaps = gapsOf(this.#services, volume);
+      const first = gaps[0];
+      if (first === undefined) return [];
+      const text = `volume ${volume.metadata.name}: no run covers ${stripesIn(gaps)} of its stripes, from stripe ${first.firstStripe} on`;
+      return [`${text}; their ECStripes are gone: create them again as they were`];
+    });
+  }
+
   #targets(volumeName: string | undefined): Target[] {
     const { catalogue } = this.#services;
-    const volumes = volumeName === undefined ? catalogue.volumes() : [catalogue.volume(volumeName)];
-    return volumes
+    return this.#volumes(volumeName)
       .filter((volume) => volume.status?.phase !== "Deleting")
       .flatMap((volume) =>
         catalogue.runs
           .ofVolume(volume.spec.volumeUuid)
-          .filter((run) => run.generation > 0)
+          .filter((run) => run.generation > 0 || catalogue.whyHeld(run.volumeUuid, run.name) !== undefined)
           .map((run) => ({ volume, runName: run.name, stripes: run.stripeCount })),
       );
   }
@@ -198,6 +223,8 @@ export class ScrubController {
       const atMs = writtenMs > nowMs ? 0 : writtenMs;
       if (run.generation === 0 || volume?.status?.phase !== "Ready" || atMs > nowMs - this.#options.everyMs) continue;
       if (oldest && oldest.atMs <= atMs) continue;
+      // It could not be checked, and would be the oldest for ever.
+      if (catalogue.whyHeld(run.volumeUuid, run.name) !== undefined) continue;
       oldest = { atMs, target: { volume, runName: run.name, stripes: run.stripeCount } };
     }
     return oldest?.target;

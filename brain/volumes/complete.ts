@@ -2,6 +2,7 @@
 import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
+import { gapsBetween, stripesIn } from "./gaps.ts";
 import type { Services } from "./services.ts";
 import { runCounts } from "./volume-rules.ts";
 
@@ -21,12 +22,13 @@ export async function completeImport(services: Services, name: string, contentSh
     stripeCount,
   }));
   const { stripes } = runCounts(volume.spec);
-  const covered = coveredStripes(runs.filter((run) => run.isWritten));
-  if (covered !== stripes) {
+  const written = runs.filter((run) => run.isWritten).sort((a, b) => a.firstStripe - b.firstStripe);
+  const left = stripesIn(gapsBetween(written, stripes));
+  if (left > 0) {
     const missing = runs.filter((run) => !run.isWritten).map((run) => run.firstStripe / volume.spec.stripesPerRun);
     throw new AppError(
       "FailedPrecondition",
-      `volume ${name}: ${stripes - covered} of ${stripes} stripes are not imported yet; runs ${missing.slice(0, 8).join(", ")}${missing.length > 8 ? " …" : ""}`,
+      `volume ${name}: ${left} of ${stripes} stripes are not imported yet; runs ${missing.slice(0, 8).join(", ")}${missing.length > 8 ? " …" : ""}`,
       { data: { missingRuns: missing.slice(0, 64), missingRunsTotal: missing.length } },
     );
   }
@@ -35,16 +37,4 @@ export async function completeImport(services: Services, name: string, contentSh
     if (now.phase !== "Importing") return undefined;
     return { ...now, phase: "Ready", contentSha256, importedBytes: volume.spec.sizeBytes };
   });
-}
-
-/** How many stripes the runs cover: what two of them cover, such as one that is divided meanwhile or made by hand, makes up for no other. */
-function coveredStripes(runs: readonly { firstStripe: number; stripeCount: number }[]): number {
-  let covered = 0;
-  let end = 0;
-  for (const run of [...runs].sort((a, b) => a.firstStripe - b.firstStripe)) {
-    const runEnd = run.firstStripe + run.stripeCount;
-    covered += Math.max(0, runEnd - Math.max(end, run.firstStripe));
-    end = Math.max(end, runEnd);
-  }
-  return covered;
 }

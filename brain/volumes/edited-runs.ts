@@ -15,11 +15,24 @@ const everyMs = 1_000;
 
 /** Throws `FailedPrecondition` if the run was changed by hand: nothing is to be made of such a version. */
 export function requireUnheld({ catalogue }: Pick<Services, "catalogue">, run: EcStripe): void {
-  const why = catalogue.whyHeld(run.spec.volumeUuid, run.metadata.name);
+  const { name } = run.metadata;
+  const why = heldText({ catalogue }, run.spec.volumeUuid, name, run.metadata.generation);
   if (why === undefined) return;
-  throw new AppError("FailedPrecondition", `${run.metadata.name} is held: ${advice(run, why)}`, {
-    data: { run: run.metadata.name, why },
-  });
+  throw new AppError("FailedPrecondition", `${name} is held: ${why}`, { data: { run: name, why } });
+}
+
+/** Why a run is held and what to do, for a person; undefined if it isn't. `generation`: its object's, if known. */
+export function heldText(
+  { catalogue }: Pick<Services, "catalogue">,
+  volumeUuid: string,
+  name: string,
+  generation?: number,
+): string | undefined {
+  const why = catalogue.runs.whyHeld(volumeUuid, name);
+  if (why !== undefined) return advice({ metadata: { name, generation } }, why);
+  const ofVolume = catalogue.whyHeld(volumeUuid, name);
+  if (ofVolume === undefined) return undefined;
+  return `${ofVolume}, by hand: nothing of the volume is read or written until its ECVolume is put back to what it was`;
 }
 
 export class EditedRuns {
@@ -82,10 +95,14 @@ function statusWith(run: EcStripe, why: string | undefined, now: string): EcStri
   });
 }
 
-function advice({ metadata: { name, generation } }: EcStripe, why: string): string {
+function advice(
+  { metadata: { name, generation } }: { metadata: { name: string; generation?: number | undefined } },
+  why: string,
+): string {
   if (why.includes(acceptAnnotation)) return why;
+  const current = generation ?? `$(kubectl get ecstripe ${name} -o jsonpath={.metadata.generation})`;
   return (
     `${why}, by hand. Until it is put right the run is neither read nor written, repaired or cleaned up. Put its spec back to what it was; or, if it is to count as it ` +
-    `is: kubectl annotate ecstripe ${name} ${acceptAnnotation}=${generation} --overwrite (a later brain doesn't know what it was: after putting it back annotate it with its new metadata.generation)`
+    `is: kubectl annotate ecstripe ${name} ${acceptAnnotation}=${current} --overwrite (a later brain doesn't know what it was: after putting it back annotate it with its new metadata.generation)`
   );
 }

@@ -52,9 +52,13 @@ function requireWhole(name: string, runs: readonly EcStripe[], first: number, en
     next = Math.max(next, spec.firstStripe + spec.stripeCount);
   }
   if (next >= end || (runs.length === runsPerMapMax && next > first)) return;
-  throw new AppError("Unavailable", `volume ${name}: no run covers stripe ${next}; the map is incomplete`, {
-    data: { stripe: next },
-  });
+  throw new AppError(
+    "Unavailable",
+    `volume ${name}: no run covers stripe ${next}; the map is incomplete. Its ECStripe is gone: create it again as it was`,
+    {
+      data: { stripe: next },
+    },
+  );
 }
 
 /** An online agent to read from; clients are spread over them by chance. */

@@ -5,6 +5,8 @@ import type { EcVolume } from "@couchestor/common/crd/ec-volume.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { must } from "@couchestor/common/runtime/assert.ts";
 import type { Inventory } from "../inventory/inventory.ts";
+import { heldText } from "./edited-runs.ts";
+import { gapsOf, stripesIn } from "./gaps.ts";
 import type { RunEntry } from "./run-entry.ts";
 import { runJudge } from "./run-judge.ts";
 import { judgeRun } from "./run-shape.ts";
@@ -12,40 +14,55 @@ import type { Services } from "./services.ts";
 import { runCounts } from "./volume-rules.ts";
 
 type RunState = StripeView["state"];
-const worstFirst: readonly RunState[] = ["Unrecoverable", "Degraded", "Healthy", "Unwritten"];
+const worstFirst: readonly VolumeView["health"][] = [
+  "Unrecoverable",
+  "Incomplete",
+  "Held",
+  "Degraded",
+  "Healthy",
+  "Unwritten",
+];
+const gapsShownMax = 16;
 
 export function volumeView(services: Services, volume: EcVolume): VolumeView {
   const status = must(volume.status, "the volume's status");
   const entries = services.catalogue.runs.ofVolume(volume.spec.volumeUuid);
-  const counts: Record<RunState, number> = { Unwritten: 0, Healthy: 0, Degraded: 0, Unrecoverable: 0 };
+  const counts: Record<RunState, number> = { Unwritten: 0, Healthy: 0, Degraded: 0, Held: 0, Unrecoverable: 0 };
   const stateOf = liveStates(services);
   for (const entry of entries) counts[stateOf(entry)]++;
+  const gaps = gapsOf(services, volume);
+  const all = { ...counts, Incomplete: gaps.length };
+  const expected = status.phase === "Deleting" ? 0 : runCounts(volume.spec).runs;
   return {
     name: volume.metadata.name,
     volumeUuid: volume.spec.volumeUuid,
     phase: status.phase,
-    health: worstFirst.find((state) => counts[state] > 0) ?? "Unwritten",
+    health: worstFirst.find((state) => all[state] > 0) ?? "Unwritten",
     sizeBytes: volume.spec.sizeBytes,
     code: volume.spec.code,
     stripeSizeBytes: volume.spec.stripeSizeBytes,
     stripesPerRun: volume.spec.stripesPerRun,
     runs: {
-      total: Math.max(entries.length, status.phase === "Deleting" ? 0 : runCounts(volume.spec).runs),
-      written: entries.length - counts.Unwritten,
+      total: Math.max(entries.length, expected),
+      written: entries.filter((entry) => entry.generation > 0).length,
       healthy: counts.Healthy,
       degraded: counts.Degraded,
       unrecoverable: counts.Unrecoverable,
+      held: counts.Held,
+      absent: gaps.length === 0 ? 0 : Math.max(0, expected - entries.length),
     },
+    ...(gaps.length === 0 ? {} : { uncovered: { stripes: stripesIn(gaps), ranges: gaps.slice(0, gapsShownMax) } }),
     epoch: status.ownership.owner.epoch,
     ...(status.contentSha256 === undefined ? {} : { contentSha256: status.contentSha256 }),
     createdAt: must(volume.metadata.creationTimestamp, "the volume's creation time"),
   };
 }
 
-/** Runs' states at this moment; the stored one while a pool's standing is not known yet. */
+/** Runs' states at this moment; the stored one while a pool's standing is not known yet. What the shards of one that is held are by its map says nothing. */
 export function liveStates(services: Services): (entry: RunEntry) => RunState {
   const judge = runJudge((pool) => services.standings.standing(pool));
   return (entry) => {
+    if (services.catalogue.whyHeld(entry.volumeUuid, entry.name) !== undefined) return "Held";
     const health = judge(entry);
     return health.uncertain && entry.state !== "Unwritten" ? entry.state : health.state;
   };
@@ -60,6 +77,7 @@ export function stripeViews(services: Services, volumeName: string): StripeView[
 function stripeView(services: Services, volume: EcVolume, entry: RunEntry): StripeView {
   const { inventory, standings } = services;
   const health = judgeRun(entry, (pool) => standings.standing(pool));
+  const held = heldText(services, entry.volumeUuid, entry.name);
   const shards = entry.shardLocations.map((l) => {
     const host = inventory.host(l.poolUuid);
     return {
@@ -86,6 +104,7 @@ function stripeView(services: Services, volume: EcVolume, entry: RunEntry): Stri
     firstStripe: entry.firstStripe,
     stripeCount: entry.stripeCount,
     state: liveStates(services)(entry),
+    ...(held === undefined ? {} : { held }),
     code: entry.code,
     generation: entry.generation,
     placementVersion: entry.placementVersion,

@@ -51,8 +51,8 @@ export const volumeViewSchema = z.strictObject({
   name: nameSchema,
   volumeUuid: uuidSchema,
   phase: z.enum(["Empty", "Importing", "Ready", "Deleting"]),
-  /** The worst state of its runs. */
-  health: z.enum(["Healthy", "Degraded", "Unrecoverable", "Unwritten"]),
+  /** The worst state of its runs. Incomplete: some of its stripes are covered by no run. Held: somebody changed a run by hand, and it is not used. */
+  health: z.enum(["Healthy", "Degraded", "Held", "Incomplete", "Unrecoverable", "Unwritten"]),
   sizeBytes: countSchema,
   code: codeSchema,
   stripeSizeBytes: u32Schema,
@@ -63,7 +63,17 @@ export const volumeViewSchema = z.strictObject({
     healthy: countSchema,
     degraded: countSchema,
     unrecoverable: countSchema,
+    held: countSchema,
+    /** Of those that it must have, how many are gone. */
+    absent: countSchema,
   }),
+  /** Stripes that no run covers and that can't be read therefore, and the first ranges of them. Absent: each is covered. */
+  uncovered: z
+    .strictObject({
+      stripes: countSchema,
+      ranges: z.array(z.strictObject({ firstStripe: countSchema, stripeCount: countSchema })).max(16),
+    })
+    .optional(),
   epoch: countSchema,
   contentSha256: z.string().optional(),
   createdAt: timestampSchema,
@@ -131,7 +141,10 @@ export const stripeViewSchema = z.strictObject({
   runIndex: countSchema,
   firstStripe: countSchema,
   stripeCount: u32Schema,
-  state: z.enum(["Unwritten", "Healthy", "Degraded", "Unrecoverable"]),
+  /** Held: it was changed by hand, and is neither read nor written, repaired or cleaned up. */
+  state: z.enum(["Unwritten", "Healthy", "Degraded", "Held", "Unrecoverable"]),
+  /** Why it is held, and what to do. Absent: it isn't. */
+  held: z.string().optional(),
   code: codeSchema,
   generation: u32Schema,
   placementVersion: u32Schema,

@@ -41,11 +41,14 @@ export const policies = {
 } as const satisfies Record<string, PolicySettings>;
 export type PolicyName = keyof typeof policies;
 
+/** Of the failure that an open breaker tells, characters. */
+const lastFailureMax = 1_000;
+
 /** Runs calls to one peer under one policy. Make one for each peer: the breaker is the peer's. */
 export interface CallPolicy {
   /**
    * `work` gets a signal that aborts at the timeout or when `signal` does. Retried when it fails with a retryable `AppError`.
-   * Throws the last failure; `Timeout` when an attempt took too long; `Unavailable` at once while the breaker is open.
+   * Throws the last failure; `Timeout` when an attempt took too long; `Unavailable` at once while the breaker is open, with the last failure in its text.
    */
   execute<T>(work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
@@ -63,18 +66,24 @@ export function createPolicy(peer: string, settings: PolicySettings): CallPolicy
     backoff: new ExponentialBackoff({ initialDelay: settings.pauseMs, maxDelay: settings.pauseMsMax }),
   });
   const guarded = settings.attemptsMax > 1 ? wrap(attempts, breaker) : wrap(breaker);
+  let last = "";
+  const attempt = (work: (signal: AbortSignal) => Promise<unknown>, outer: AbortSignal) =>
+    limit
+      .execute((inner) => work(inner.signal), outer)
+      .catch((e) => fail(e, peer, settings))
+      .catch((error) => {
+        if (isRetryable(error)) last = (error as Error).message.slice(0, lastFailureMax);
+        throw error;
+      });
   return {
-    async execute(work, signal) {
+    async execute<T>(work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
       try {
-        return await guarded.execute(
-          (outer) => limit.execute((inner) => work(inner.signal), outer.signal).catch((e) => fail(e, peer, settings)),
-          signal,
-        );
+        return (await guarded.execute((outer) => attempt(work, outer.signal), signal)) as T;
       } catch (error) {
         if (!isBrokenCircuitError(error)) throw error;
         throw new AppError(
           "Unavailable",
-          `${peer} failed ${settings.failuresToOpen} times in a row; not asked again yet`,
+          `${peer} failed ${settings.failuresToOpen} times in a row, last: ${last}; not asked again yet`,
           {
             data: { peer },
             cause: error,

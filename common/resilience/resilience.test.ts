@@ -58,7 +58,7 @@ test("a peer that fails again and again is refused at once", async () => {
   };
   for (let i = 0; i < 10; i++) await expect(policy.execute(down)).rejects.toMatchObject({ code: "Unavailable" });
   expect(calls).toBe(quick.failuresToOpen);
-  await expect(policy.execute(down)).rejects.toThrow("n1 failed 4 times in a row");
+  await expect(policy.execute(down)).rejects.toThrow("n1 failed 4 times in a row, last: down; not asked again yet");
 });
 
 test("the caller's signal ends a call", async () => {

@@ -13,7 +13,8 @@ export const scrub: Command = {
   summary: "Read and check every chunk where it is, and repair what is bad",
   description:
     "Each chunk's blocks are read from the medium and compared with their checksums. --deep is the audit: all shards of each stripe are read, " +
-    "parity is computed again and compared. Exit code 1 if something bad is left.",
+    "parity is computed again and compared. Runs that are held, because somebody changed them by hand, are left out and named, as are stripes that no run covers. " +
+    "Exit code 1 if something bad is left or was left out.",
   arguments: [{ name: "VOLUME", help: "Only this volume", required: false, completes: "volumes" }],
   options: {
     deep: { kind: "flag", help: "Audit: also compute parity again and compare" },

@@ -40,6 +40,7 @@ function show(output: CommandContext["output"], stripe: StripeView): void {
   ] as const) {
     output.line(`${key.padEnd(8)} ${value}`);
   }
+  if (stripe.held !== undefined) output.line(output.paint(`${stripe.name} is held: ${stripe.held}`, "bad"));
   if (stripe.shards.length === 0) return;
   const why = new Map(stripe.missing.map((missing) => [missing.shardIndex, missing.why]));
   output.line();

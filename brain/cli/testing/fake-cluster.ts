@@ -113,7 +113,7 @@ export class FakeCluster {
       code: spec.code ?? { family: "rs", k: 4, m: 2 },
       stripeSizeBytes,
       stripesPerRun,
-      runs: { total, written: 0, healthy: 0, degraded: 0, unrecoverable: 0 },
+      runs: { total, written: 0, healthy: 0, degraded: 0, unrecoverable: 0, held: 0, absent: 0 },
       epoch: 2 ** 32,
       createdAt: "2026-01-02T03:04:05.678Z",
     };

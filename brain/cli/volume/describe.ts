@@ -7,6 +7,7 @@ import { paintState } from "../output.ts";
 import { lossesOf } from "../stripe/losses.ts";
 import { sizeText } from "../text.ts";
 import { volumeName } from "./arguments.ts";
+import { unreadableNotes } from "./unreadable.ts";
 
 export const volumeDescribe: Command = {
   path: ["volume", "describe"],
@@ -35,7 +36,7 @@ export const volumeDescribe: Command = {
           ["stripe", `${sizeText(volume.stripeSizeBytes)}, ${volume.stripesPerRun} to a run`],
           [
             "runs",
-            `${runs.total}: ${runs.healthy} healthy, ${runs.degraded} degraded, ${runs.unrecoverable} unrecoverable, ${runs.total - runs.written} not written`,
+            `${runs.total}: ${runs.healthy} healthy, ${runs.degraded} degraded, ${runs.unrecoverable} unrecoverable, ${runs.held} held, ${runs.total - runs.written - runs.absent} not written, ${runs.absent} gone`,
           ],
           ["epoch", `${volume.epoch}`],
           ["sha256", volume.contentSha256 ?? "not known"],
@@ -56,7 +57,9 @@ export const volumeDescribe: Command = {
             { right: [2] },
           );
         }
-        if (losses.text !== "") output.line(`\n${output.paint(losses.text, "bad")}`);
+        for (const text of [losses.text, ...unreadableNotes(volume)]) {
+          if (text !== "") output.line(`\n${output.paint(text, "bad")}`);
+        }
       },
     );
     return exitOk;

@@ -5,6 +5,7 @@ import { connectBrain } from "../connect.ts";
 import { brainOptions } from "../global-options.ts";
 import { paintState } from "../output.ts";
 import { shareText, sizeText } from "../text.ts";
+import { unreadableNotes } from "./unreadable.ts";
 
 export const volumeList: Command = {
   path: ["volume", "list"],
@@ -34,6 +35,7 @@ export const volumeList: Command = {
         ]),
         { right: [3, 5, 6, 7, 8, 9] },
       );
+      for (const note of volumes.flatMap(unreadableNotes)) output.line(output.paint(note, "bad"));
     });
     return exitOk;
   },
