@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import type { EcStripe, EcStripeStatus } from "@couchestor/common/crd/ec-stripe.ts";
+import { type EcStripe, type EcStripeStatus, ecStripeKind } from "@couchestor/common/crd/ec-stripe.ts";
 import { AppError } from "@couchestor/common/errors/app-error.ts";
 import { TestBrain } from "../sim/test-brain.ts";
 import type { ResourceStore } from "../store/ports.ts";
@@ -88,6 +88,36 @@ describe("ECStripe status", () => {
     expect(await observeAll(services, budget(100))).toBe(0);
     expect(await all("v1", "Healthy")).toBe(true);
   });
+});
+
+test("a run that was never looked at is Writing until a node reports its pools, neither Failed nor Healthy, and Failed if none ever does", async () => {
+  t = await TestBrain.start();
+  await t.importVolume("v1", 1);
+  const { catalogue } = t.brain.services;
+  const [run] = await catalogue.freshRuns(catalogue.volume("v1"));
+  if (run?.status === undefined) throw new Error("there is no run");
+  const unseen: EcStripeStatus = { state: "Unwritten", missingShards: [], observedEpoch: 0, observedSeq: 0 };
+  const again = async () => {
+    const [now] = await catalogue.freshRuns(catalogue.volume("v1"));
+    await t.store.updateStatus(ecStripeKind, { ...(now as EcStripe), status: unseen });
+    await t.pass(300);
+  };
+  const { standings, inventory } = t.brain.services;
+  const [standing, host] = [standings.standing.bind(standings), inventory.host.bind(inventory)];
+  inventory.host = () => undefined;
+  for (const unknown of ["unknown", "away"] as const) {
+    standings.standing = () => unknown;
+    await again();
+    await t.until(() => all("v1", "Writing"), `writing while its pools are ${unknown}`, 10_000);
+    const [status] = await statuses("v1");
+    expect([status?.healthyShards, status?.missingShards]).toEqual([undefined, []]);
+  }
+  standings.standing = () => "lost";
+  await t.until(() => all("v1", "Failed"), "failed", 10_000);
+  await again();
+  Object.assign(standings, { standing });
+  Object.assign(inventory, { host });
+  await t.until(() => all("v1", "Healthy"), "healthy", 10_000);
 });
 
 test("runs whose status nobody can write don't keep the others from theirs", async () => {

@@ -9,6 +9,7 @@ import {
 } from "@couchestor/common/crd/stripe-status.ts";
 import { isoNow } from "@couchestor/common/runtime/clock.ts";
 import type { ActRecord } from "../acts/act-record.ts";
+import type { PoolStanding } from "../inventory/standing.ts";
 import { runJudge } from "./run-judge.ts";
 import { judgeRun, shapeOf } from "./run-shape.ts";
 import type { Services } from "./services.ts";
@@ -35,13 +36,13 @@ function nextStatus(
   epoch: number | undefined,
   checked: { deep: boolean } | undefined,
 ): EcStripeStatus | undefined {
-  const health = judgeRun(shapeOf(run.spec), (pool) => services.standings.standing(pool));
   const old = run.status ?? { state: "Unwritten" as const, missingShards: [], observedEpoch: 0, observedSeq: 0 };
   const activity = activityOf(services.acts.writerOf(run.metadata.name));
-  const judged =
-    health.uncertain && judgedStateOf(old.state) !== "Unwritten"
-      ? old
-      : { state: stripeStateOf(health.state, activity), missingShards: health.missing };
+  const isNew = judgedStateOf(old.state) === "Unwritten";
+  const health = judgeRun(shapeOf(run.spec), isNew ? patientStanding(services) : standingOf(services));
+  const judged = health.uncertain
+    ? { state: isNew ? ("Writing" as const) : old.state, missingShards: old.missingShards }
+    : { state: stripeStateOf(health.state, activity), missingShards: health.missing };
   const same = judged.state === old.state && judged.missingShards.join() === old.missingShards.join();
   if (same && !checked) return undefined;
   const now = isoNow(services.context.clock);
@@ -54,6 +55,21 @@ function nextStatus(
     ...(checked?.deep ? { lastAudit: now } : {}),
   });
 }
+
+type StandingOf = (poolUuid: string) => PoolStanding;
+
+const standingOf =
+  ({ standings }: Services): StandingOf =>
+  (pool) =>
+    standings.standing(pool);
+
+/** Of a run that was never looked at a pool that no node has reported yet says nothing, until it is so long away that it counts as lost. */
+const patientStanding =
+  ({ standings, inventory }: Services): StandingOf =>
+  (pool) => {
+    const standing = standings.standing(pool);
+    return standing === "away" && inventory.host(pool) === undefined ? "unknown" : standing;
+  };
 
 function activityOf(record: ActRecord | undefined): RunActivity {
   const kind = record?.order.kind;
@@ -109,10 +125,15 @@ function* differingRuns(services: Services): Generator<string> {
     const activity = activityOf(record);
     if (activity !== undefined) activities.set(record.order.runName, activity);
   }
-  const judge = runJudge((pool) => services.standings.standing(pool));
+  const judge = runJudge(standingOf(services));
+  const judgeNew = runJudge(patientStanding(services));
   for (const entry of services.catalogue.runs.all()) {
-    const health = judge(entry);
-    if (health.uncertain && entry.state !== "Unwritten") continue;
+    const isNew = entry.state === "Unwritten";
+    const health = (isNew ? judgeNew : judge)(entry);
+    if (health.uncertain) {
+      if (isNew && entry.shown !== "Writing") yield entry.name;
+      continue;
+    }
     const state = stripeStateOf(health.state, activities.get(entry.name));
     if (state !== entry.shown || !sameNumbers(health.missing, entry.missing)) yield entry.name;
   }

@@ -118,7 +118,7 @@ export const ecStripeStatusSchema = z.strictObject({
   state: z
     .enum(stripeStates)
     .describe(
-      "Unwritten: nothing is stored, it reads as zeros. Writing: its first content is being stored. Healthy: all shards are there. Degraded: readable, some shards are lost. Rebuilding: lost shards are being rebuilt. Failed: fewer shards are reachable than reading takes.",
+      "Unwritten: nothing is stored, it reads as zeros. Writing: its first content is being stored, or its shards have not been looked at yet. Healthy: all shards are there. Degraded: readable, some shards are lost. Rebuilding: lost shards are being rebuilt. Failed: fewer shards are reachable than reading takes.",
     ),
   missingShards: z.array(shardIndexSchema).max(48).describe("Indexes of shards that are not there."),
   observedEpoch: epochSchema.describe("The epoch that this status was observed in."),

@@ -86,6 +86,17 @@ test("a run never written has no shards, and none of them is healthy", () => {
   ]);
 });
 
+test("of a run that is being written, or that nobody has looked at yet, no shards are counted", () => {
+  const before = readableStatus(written, status({ state: "Healthy" }));
+  const writing = readableStatus(written, { ...before, state: "Writing" });
+  expect([writing.healthyShards, writing.healthyDataShards, writing.healthyParityShards]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  expect(ecStripeStatusSchema.parse(writing)).toEqual(writing);
+});
+
 test("people's states and judgements stand for each other", () => {
   for (const state of stripeStates) {
     const activity = state === "Writing" ? "encode" : state === "Rebuilding" ? "rebuild" : undefined;

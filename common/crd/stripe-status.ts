@@ -28,7 +28,8 @@ const blockBytes = 4096;
 
 /** The status with all that follows from the run's spec, its `state` and its `missingShards` brought in line with them. */
 export function readableStatus(spec: EcStripeSpec, status: EcStripeStatus): EcStripeStatus {
-  const { shardLocations: _, shardHealth: __, rebuildProgress, ...rest } = status;
+  const { shardLocations: _, shardHealth: __, rebuildProgress, ...counted } = status;
+  const { healthyShards: ___, healthyDataShards: ____, healthyParityShards: _____, ...rest } = counted;
   const { startBytes, endBytes } = spec.lbaRange;
   const placement = currentPlacement(spec);
   const k = dataShards(spec.code);
@@ -43,9 +44,14 @@ export function readableStatus(spec: EcStripeSpec, status: EcStripeStatus): EcSt
       startLba: Math.floor(startBytes / blockBytes),
       endLba: Math.max(Math.floor(startBytes / blockBytes), Math.ceil(endBytes / blockBytes) - 1),
     },
-    healthyShards: healthy.length,
-    healthyDataShards: healthyData,
-    healthyParityShards: healthy.length - healthyData,
+    // While it is written, or was never looked at, none are counted: that would be to take what is not known for zero, or for all.
+    ...(status.state === "Writing"
+      ? {}
+      : {
+          healthyShards: healthy.length,
+          healthyDataShards: healthyData,
+          healthyParityShards: healthy.length - healthyData,
+        }),
     ...(rebuilding && rebuildProgress !== undefined ? { rebuildProgress } : {}),
     ...(status.lastScrub === undefined ? {} : { lastVerificationTime: later(status.lastScrub, status.lastAudit) }),
     ...(placement === undefined
