@@ -19,6 +19,17 @@ const listen = (name: string, app: App): Listener =>
     handle: (request) => app.fetch(request),
   });
 
+test("before anybody leads it is said that nobody does yet, and to ask again", async () => {
+  const answer = await leaderApp(
+    () => undefined,
+    () => "",
+  ).fetch(new Request("http://brain/v1/volumes"));
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({
+    detail: "this brain does not lead, and as far as it knows no brain does yet: ask again in a few seconds",
+  });
+});
+
 test("whoever asks a brain that no longer leads is told who does, and reaches that one by asking again at the same address", async () => {
   const leads = { a: true, b: false };
   const answering = (name: "a" | "b") => new Hono().get("/", (c) => c.json({ name }));

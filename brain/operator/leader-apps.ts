@@ -33,19 +33,19 @@ export function termApps(term: LeaderTerm, onError: (error: unknown) => void): T
   return { cluster: clusterApp(term.brain, onError), admin: both, registry };
 }
 
-/** An app that hands requests to the present term's, and answers 503 while there is none. */
+/** An app that hands requests to the present term's, and answers 503 while there is none. `leader`: who leads, empty if nobody is known to. */
 export function leaderApp(current: () => App | undefined, leader: () => string): App {
   return {
     fetch: (request) => {
       const app = current();
       if (app !== undefined) return app.fetch(request);
       const who = leader();
+      const text =
+        who === ""
+          ? "this brain does not lead, and as far as it knows no brain does yet: ask again in a few seconds"
+          : `this brain does not lead; ${who} does: ask again, or ask that one`;
       const refusal = problemResponse(
-        new AppError(
-          "Unavailable",
-          `this brain does not lead${who === "" ? "" : `; ${who} does`}: ask again, or ask that one`,
-          { data: { reason: "NotLeader", leader: who } },
-        ),
+        new AppError("Unavailable", text, { data: { reason: "NotLeader", leader: who } }),
       );
       // Whoever asks again must connect anew: a kept connection would lead here for ever.
       refusal.headers.set("connection", "close");

@@ -17,6 +17,8 @@ interface Brain {
   term: Term | undefined;
   leadership: Leadership | undefined;
   stopCampaign(): void;
+  /** Who leads, as it knows. */
+  leader(): string;
 }
 
 function brain(
@@ -33,6 +35,7 @@ function brain(
     term: undefined,
     leadership: undefined,
     stopCampaign: () => controller.abort(),
+    leader: () => election.leader,
   };
   const election = new LeaderElection(
     {
@@ -181,6 +184,8 @@ describe("election", () => {
     const a = brain(world, lease, "a", { absentMeansNew: false });
     await world.advance(14_900);
     expect(acts(a)).toBe(false);
+    // It is written as held by nobody that there is.
+    expect([lease.current?.holder, a.leader()]).toEqual(["unknown", ""]);
     await world.advance(3_000);
     expect(acts(a)).toBe(true);
     // One that was never told of the lease before it was deleted.

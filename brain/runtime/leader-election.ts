@@ -117,7 +117,7 @@ export class LeaderElection {
 
   /** Counted from after the answer, which is later than the renewal that it shows. */
   #note(lease: Lease | undefined): void {
-    this.#leader = lease?.holder ?? "";
+    this.#leader = lease === undefined || lease.holder === unknownHolder ? "" : lease.holder;
     if (lease === undefined || this.#seen?.version === lease.version) return;
     this.#seen = { version: lease.version, durationMs: lease.durationMs, at: this.#stopwatch.mark() };
   }

@@ -147,6 +147,7 @@ describe("what should move", () => {
     expect(world.allowed).toMatchObject({ status: "False", reason: "DryRun" });
     world.policy = policyWith({ dryRun: true });
     expect((await world.look()).launched).toBe(0);
+    expect(world.allowed).toMatchObject({ status: "False", reason: "PolicyDryRun" });
     expect(world.made).toEqual([]);
   });
 

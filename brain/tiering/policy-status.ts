@@ -127,16 +127,20 @@ function conditionsOf(resource: StoragePolicy, outlook: Outlook): ConditionUpdat
           message: `Counts are those of before: ${controlPlaneError}`,
         },
   );
-  if (findings.problems.length === 0) updates.push(migrationsAllowed(outlook));
+  if (findings.problems.length === 0) updates.push(migrationsAllowed(outlook, resource.spec.dryRun));
   if (plan !== undefined) updates.push(pools(plan), conflict(plan));
   return updates;
 }
 
-function migrationsAllowed({ hold, dryRun }: Outlook): ConditionUpdate {
+function migrationsAllowed({ hold, dryRun }: Outlook, isPolicyDryRun: boolean): ConditionUpdate {
   const type = "MigrationsAllowed";
   if (hold !== undefined)
     return { type, status: "False", reason: hold.reason, message: `None begins: ${hold.message}.` };
   if (dryRun) return { type, status: "False", reason: "DryRun", message: "The brain runs with --dry-run." };
+  if (isPolicyDryRun) {
+    const message = "dryRun is true: what would be moved is shown in plannedMoves, and nothing is.";
+    return { type, status: "False", reason: "PolicyDryRun", message };
+  }
   return { type, status: "True", reason: "Allowed", message: "Migrations may begin." };
 }
 

@@ -43,6 +43,7 @@ describe.skipIf(missing !== undefined)("tiering at a real API server and Prometh
       });
       expect(status.conditions?.filter(({ status }) => status !== "True").map(({ type }) => type)).toEqual([
         "Conflict",
+        "MigrationsAllowed",
       ]);
       expect(status.plannedMoves?.map(({ volumeName, toTier }) => `${volumeName} ${toTier}`)).toEqual(
         [12, 11, 10, 9].map((n) => `pvc-${volumeUuid(n)} hot`),
