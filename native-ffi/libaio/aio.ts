@@ -32,6 +32,7 @@ export const depthLimit = 1024;
 /** Operations in line behind those at the kernel; more is a caller without backpressure. */
 export const waitingMax = 65_536;
 const tryAgain = 11; // EAGAIN
+const invalid = 22; // EINVAL
 /** A `struct timespec` of zero. */
 const noWait = new BigInt64Array(2);
 
@@ -137,6 +138,8 @@ export class AioQueue implements CompletionQueue {
   submit(kind: "read" | "write", fd: number, path: string, buffer: Uint8Array, offset: number): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#closing) return reject(errnoError(9, kind, `${path} (closed)`));
+      // Such a request could not be put into a block, and would stay at the head of the line.
+      if (buffer.length === 0 || !Number.isSafeInteger(offset)) return reject(errnoError(invalid, kind, path));
       if (this.#waiting.length - this.#waitingFrom >= waitingMax) return reject(errnoError(tryAgain, kind, path));
       this.#waiting.push({
         submittedMs: 0,

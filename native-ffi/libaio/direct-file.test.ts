@@ -170,6 +170,11 @@ describe.skipIf(!available)("direct file", () => {
     const queue = new AioQueue(2);
     expect(await codeOf(queue.submit("read", 1_000_000, "nothing", alignedBytes(4096), 0))).toBe("EBADF");
     expect(queue.inFlight).toBe(0);
+    // What can't be asked for is refused, and holds up nothing behind it.
+    expect(await codeOf(queue.submit("read", 0, "empty", new Uint8Array(0), 0))).toBe("EINVAL");
+    expect(await codeOf(queue.submit("write", 0, "offset", alignedBytes(4096), 2 ** 60))).toBe("EINVAL");
+    expect(await codeOf(queue.submit("read", 1_000_000, "nothing", alignedBytes(4096), 0))).toBe("EBADF");
+    expect(queue.inFlight).toBe(0);
     await queue.close();
     expect(await codeOf(queue.submit("read", 0, "closed", alignedBytes(4096), 0))).toBe("EBADF");
   });
