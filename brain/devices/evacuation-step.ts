@@ -5,8 +5,8 @@
 import { currentPlacement } from "@couchestor/common/crd/ec-stripe.ts";
 import { isAppError } from "@couchestor/common/errors/app-error.ts";
 import { beginRebuild } from "../repair/rebuild-act.ts";
-import type { RepairStep } from "../repair/repair-run.ts";
-import { judgeRun, shapeOf } from "../volumes/run-shape.ts";
+import { judgeCandidate, type RepairStep } from "../repair/repair-run.ts";
+import { shapeOf } from "../volumes/run-shape.ts";
 import type { Services } from "../volumes/services.ts";
 import { type Placed, placeAgain } from "../volumes/targets.ts";
 import { poolsOfShards } from "./evacuation-plan.ts";
@@ -18,13 +18,9 @@ export async function evacuationStep(
   failing: ReadonlySet<string>,
   bytesPerSecondMax: number | undefined,
 ): Promise<RepairStep> {
-  const { catalogue, standings } = services;
-  const volume = catalogue.volumeByUuid(candidate.volumeUuid);
-  const run = await catalogue.freshRun(candidate.name);
-  if (!volume || !run || volume.status?.phase === "Deleting" || run.spec.authority !== "store")
-    return { what: "nothing" };
-  const health = judgeRun(shapeOf(run.spec), (pool) => standings.standing(pool));
-  if (health.uncertain) return { what: "blocked", reason: "not all pools have been heard since the brain started" };
+  const judged = await judgeCandidate(services, candidate);
+  if ("what" in judged) return judged;
+  const { volume, run, health } = judged;
   const leaving = [...poolsOfShards(shapeOf(run.spec), failing).keys()].filter(
     (shard) => !health.missing.includes(shard),
   );

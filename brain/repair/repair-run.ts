@@ -14,22 +14,31 @@ export type RepairStep =
   | { what: "blocked"; reason: string }
   | { what: "started"; record: ActRecord /** Shards that found no room. */; partial: string | undefined };
 
+/** The store's current object of a run, and how it stands; the step instead where there is nothing to do, or not yet. */
+export async function judgeCandidate(
+  { catalogue, standings }: Services,
+  { name, volumeUuid }: { name: string; volumeUuid: string },
+): Promise<{ volume: EcVolume; run: EcStripe; health: RunHealth } | Exclude<RepairStep, { what: "started" }>> {
+  const volume = catalogue.volumeByUuid(volumeUuid);
+  const run = await catalogue.freshRun(name);
+  if (!volume || !run || volume.status?.phase === "Deleting" || run.spec.authority !== "store")
+    return { what: "nothing" };
+  const health = judgeRun(shapeOf(run.spec), (pool) => standings.standing(pool));
+  if (health.uncertain) return { what: "blocked", reason: "not all pools have been heard since the brain started" };
+  return { volume, run, health };
+}
+
 export async function repairStep(
   services: Services,
   candidate: { name: string; volumeUuid: string },
   bytesPerSecondMax: number | undefined,
 ): Promise<RepairStep> {
-  const { catalogue, standings } = services;
-  const volume = catalogue.volumeByUuid(candidate.volumeUuid);
-  const run = await catalogue.freshRun(candidate.name);
-  if (!volume || !run || volume.status?.phase === "Deleting" || run.spec.authority !== "store")
-    return { what: "nothing" };
-  const standing = (pool: string) => standings.standing(pool);
-  const health = judgeRun(shapeOf(run.spec), standing);
-  if (health.uncertain) return { what: "blocked", reason: "not all pools have been heard since the brain started" };
+  const judged = await judgeCandidate(services, candidate);
+  if ("what" in judged) return judged;
+  const { volume, run, health } = judged;
   if (health.state === "Unrecoverable") return { what: "blocked", reason: unrecoverableReason(services, run, health) };
   if (health.lostColumns.length > 0) return repairColumns(services, volume, run, health, bytesPerSecondMax);
-  const plan = planChunkRepair(run.spec, health.lostChunks, standing);
+  const plan = planChunkRepair(run.spec, health.lostChunks, (pool) => services.standings.standing(pool));
   if (!plan) return { what: "nothing" };
   const { placed, only } = plan;
   const record = await beginRebuild(services, { volume, run, placed, bytesPerSecondMax, ...(only ? { only } : {}) });
